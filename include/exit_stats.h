@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counts and cycles of VM exits, and the CPUID leaves that tell the guest about them
+ * (docs/cpuid-leaves.md). One struct exit_stats belongs to one vcpu; readers add them up.
+ */
+#ifndef TV_EXIT_STATS_H
+#define TV_EXIT_STATS_H
+
+#include "exit_reasons.h"
+#include "types.h"
+
+struct exit_stats {
+	u64 count[NR_EXIT_REASONS];
+	u64 cycles[NR_EXIT_REASONS]; /* TSC ticks from the exit to the next entry, less idle time */
+	u64 idle_cycles;	     /* TSC ticks the physical CPU slept for the guest's HLT */
+};
+
+struct exit_totals {
+	u64 count, cycles;
+};
+
+/** EAX, EBX, ECX, EDX of one CPUID leaf. */
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+
+struct exit_totals exit_stats_totals(const struct exit_stats *s);
+
+/** dst += src, field by field: for summing vcpus. */
+void exit_stats_add(struct exit_stats *dst, const struct exit_stats *src);
+
+/** dst = a - b, field by field: what happened between two readings. */
+void exit_stats_sub(struct exit_stats *dst, const struct exit_stats *a, const struct exit_stats *b);
+
+/** The four leaves 0x4FFFFFFC-0x4FFFFFFF of the numbering `leaves` (enum leaves_numbering).
+ *  Returns false where `leaf` is none of them. */
+bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subleaf,
+		      struct cpuid_regs *out);
+
+/*
+ * Tallyvisor's own leaves. 0x40000000 is the hypervisor signature that the field agrees on.
+ */
+
+/** EAX = highest leaf; EBX, ECX, EDX = TV_SIGNATURE. */
+#define TV_CPUID_SIGNATURE 0x40000000u
+
+/** EAX = version (major << 16 | minor << 8 | patch), EBX = numbering (2021 or 2022),
+ *  ECX = paging mode + 1, EDX = NR_EXIT_REASONS. */
+#define TV_CPUID_INFO 0x40000001u
+
+/** ECX in: TV_SNAPSHOT_*, below; any other value acts as TV_SNAPSHOT_NUMBER.
+ *  EAX = the number of the last snapshot, from 1; 0: none yet. */
+#define TV_CPUID_SNAPSHOT 0x40000002u
+
+/** ECX in: a basic exit reason: EBX:EAX = count, EDX:ECX = cycles, both of the last snapshot;
+ *  undefined reason: all 0. Or TV_READ_*, below. */
+#define TV_CPUID_READ 0x40000003u
+
+/** EAX = TSC kHz, EBX = number of vcpus. */
+#define TV_CPUID_CLOCK 0x40000004u
+
+#define TV_CPUID_MAX TV_CPUID_CLOCK
+
+#define TV_SIGNATURE "TallyvisorHV"
+
+#define TV_SNAPSHOT_TAKE 0u   /* take a snapshot of all counters */
+#define TV_SNAPSHOT_PRINT 1u  /* print the last one on the console */
+#define TV_SNAPSHOT_NUMBER 2u /* neither: only its number */
+
+#define TV_READ_TOTAL 0x10000u /* EBX:EAX = all exits, EDX:ECX = all cycles */
+#define TV_READ_TIME 0x10001u  /* EBX:EAX = idle cycles, EDX:ECX = ticks since the guest began */
+
+/** A frozen copy of all counters. */
+struct exit_snapshot {
+	u32 seq;   /* 0: none was taken */
+	u64 ticks; /* TSC ticks since the guest began */
+	struct exit_stats stats;
+};
+
+/** TV_CPUID_READ. */
+void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct cpuid_regs *out);
+
+/**
+ * Write the table of a snapshot as lines of text through `puts`, each ended by a newline and each
+ * beginning with `prefix`. tools/ parse this text: docs/stats.md describes it, and
+ * tests/host/test_exit_stats.c holds it fixed.
+ *
+ * @title  one word that names the occasion ("end", "snapshot", "key", "crash")
+ */
+void exit_stats_print(const struct exit_snapshot *snap, const char *prefix, const char *title,
+		      void (*puts)(void *ctx, const char *line), void *ctx);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The boot options, as GRUB's line or \tallyvisor.conf gives them. The parser is pure: it runs
+ * in the UEFI application, in host tests and under the fuzzer.
+ */
+#ifndef TV_OPTIONS_H
+#define TV_OPTIONS_H
+
+#include "types.h"
+
+#define OPT_PATH_MAX 128
+#define OPT_CMDLINE_MAX 2048
+
+/** Guest memory that can be asked for, MiB. */
+#define OPT_MEM_MIN 64
+#define OPT_MEM_MAX 65536
+
+enum paging_mode {
+	PAGING_EPT,
+	PAGING_MODES,
+};
+
+/** CPUID numbering of the statistics leaves: Fall 2021 (default) or Fall 2022. */
+enum leaves_numbering { LEAVES_2021 = 2021, LEAVES_2022 = 2022 };
+
+struct options {
+	u32 paging;  /* enum paging_mode */
+	u32 mem_mib; /* guest memory, MiB; 0: choose. boot/ makes it even */
+	u32 leaves;  /* enum leaves_numbering */
+	u32 poll_ms; /* at most this long between two looks at the console's input; 0: never */
+	u32 verbose; /* 1: say more at boot */
+	u32 initrd_optional;	   /* 1: `initrd` is the default, and a missing file means none */
+	char kernel[OPT_PATH_MAX]; /* on the boot volume: starts with \, no / in it */
+	char initrd[OPT_PATH_MAX]; /* the same; empty: none */
+	char cmdline[OPT_CMDLINE_MAX];
+};
+
+#define OPT_ERROR_MAX 256
+
+/** Fill with defaults: paging=ept leaves=2021 poll_ms=50 verbose=0 kernel=\vmlinuz, and
+ *  initrd=\initrd.img where that file exists. */
+void options_default(struct options *o);
+
+/**
+ * Parse one line of options into `o` (which holds defaults or earlier settings).
+ * Words are separated by white space: name=value, and the last of several wins. Double quotes
+ * around a value, or any part of a word, keep white space in it. A word `--` ends the options, and
+ * the rest of the line, as it stands but trimmed, becomes the guest's command line. Paths are
+ * written with / or \ and count from the root of the boot volume.
+ *
+ * @line, @len  the text, ASCII, need not be terminated
+ * @err         at least OPT_ERROR_MAX bytes; on failure one sentence that names the word and
+ *              the remedy
+ * Returns true where every word was understood; else false and `o` is undefined.
+ */
+bool options_parse(struct options *o, const char *line, size_t len, char *err);
+
+/**
+ * The same for a file: lines joined; `#` at the start of a line makes it a comment; a word `--`
+ * gives the command line, as above, and only empty lines and comments may follow its line. A
+ * sentence in `err` starts with the number of the line. A UTF-8 byte-order mark is skipped.
+ */
+bool options_parse_file(struct options *o, const char *text, size_t len, char *err);
+
+/** The name of an enum paging_mode as the option spells it, or NULL. */
+const char *paging_name(u32 mode);
+
+#endif

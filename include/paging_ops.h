@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paging as an interface: how guest-physical memory is put under a guest. ept/ implements it with
+ * the processor's extended page tables; shadow/ will with page tables of its own. Nobody but
+ * vmm/paging.c knows which of them runs.
+ */
+#ifndef TV_PAGING_OPS_H
+#define TV_PAGING_OPS_H
+
+#include "gmem.h"
+#include "types.h"
+
+#define PAGING_ERROR_MAX 160
+
+/** What an implementation needs from the machine. All callbacks get `ctx`. */
+struct paging_env {
+	/** A zeroed 4 KiB page and its host-physical address; NULL: the pool is used up. */
+	void *(*alloc_page)(void *ctx, hpa_t *hpa);
+	/** A page of the pool by its host-physical address. */
+	void *(*page_ptr)(void *ctx, hpa_t hpa);
+	/** Memory type (MEMTYPE_*) of [hpa, hpa+size) by the host's MTRRs; -1: not uniform. */
+	int (*memtype)(void *ctx, hpa_t hpa, u64 size);
+	/** Forget every cached translation of this guest (INVEPT, INVVPID, whatever is needed). */
+	void (*invalidate)(void *ctx);
+	void *ctx;
+	u64 ept_vpid_cap; /* IA32_VMX_EPT_VPID_CAP */
+};
+
+/** What an implementation wants in the VMCS. vmm/ combines this with its own needs. */
+struct paging_controls {
+	u64 cpu1;	     /* primary controls that must be 1 */
+	u64 cpu2;	     /* secondary controls that must be 1 */
+	u64 cpu2_wanted;     /* secondary controls to be 1 where the processor has them */
+	u32 exceptions;	     /* exception-bitmap bits */
+	u64 cr0_guest_owned; /* bits the guest may change without an exit */
+	u64 cr4_guest_owned;
+	u64 eptp; /* 0: none */
+};
+
+/** What became of an access that the paging hardware refused. */
+enum paging_verdict {
+	PAGING_RETRY,  /* mended: let the guest try again */
+	PAGING_MMIO,   /* no memory there: a device, or nothing */
+	PAGING_BROKEN, /* a state that cannot be: stop the guest */
+};
+
+/** Figures for the boot log. */
+struct paging_summary {
+	u64 pages_4k, pages_2m, pages_1g; /* leaf entries */
+	u64 table_pages;
+};
+
+struct paging;
+
+struct paging_ops {
+	const char *name;
+	/** Put all of `gm` under a new guest. NULL with a sentence in `err` (PAGING_ERROR_MAX). */
+	struct paging *(*create)(const struct paging_env *env, const struct gmem *gm, char *err);
+	void (*controls)(const struct paging *p, struct paging_controls *c);
+	/** An EPT violation at `gpa`, with its exit qualification. */
+	enum paging_verdict (*ept_violation)(struct paging *p, gpa_t gpa, u64 qualification);
+	void (*summary)(const struct paging *p, struct paging_summary *s);
+	/** Look at every leaf: is each within the memory of `gm`, at the right place? Returns the
+	 *  number of leaves that are not (0: the guest can reach its own memory only). */
+	u64 (*audit)(const struct paging *p, const struct gmem *gm);
+};
+
+/** First member of every implementation's own structure. */
+struct paging {
+	const struct paging_ops *ops;
+};
+
+#endif

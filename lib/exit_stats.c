@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exit counters: sums and differences, the CPUID leaves that show them (docs/cpuid-leaves.md), and
+ * the printed table (docs/stats.md). The hypervisor and the guest's exitstat both compile this
+ * file, so that their tables cannot differ in anything but the numbers.
+ */
+#include "exit_stats.h"
+
+#include "fmt.h"
+#include "muldiv.h"
+#include "options.h"
+
+#define LINE_MAX_BYTES 256
+
+/** The first of the four leaves; the others follow. */
+#define STATS_LEAF_BASE 0x4ffffffcu
+
+/** EDX for an ECX that the SDM does not define as a basic exit reason. */
+#define STATS_UNDEFINED 0xffffffffu
+
+enum stats_leaf { TOTAL_COUNT, TOTAL_CYCLES, REASON_COUNT, REASON_CYCLES };
+
+struct exit_totals exit_stats_totals(const struct exit_stats *s)
+{
+	struct exit_totals t = {0, 0};
+
+	for (u32 i = 0; i < NR_EXIT_REASONS; i++) {
+		t.count += s->count[i];
+		t.cycles += s->cycles[i];
+	}
+	return t;
+}
+
+void exit_stats_add(struct exit_stats *dst, const struct exit_stats *src)
+{
+	for (u32 i = 0; i < NR_EXIT_REASONS; i++) {
+		dst->count[i] += src->count[i];
+		dst->cycles[i] += src->cycles[i];
+	}
+	dst->idle_cycles += src->idle_cycles;
+}
+
+void exit_stats_sub(struct exit_stats *dst, const struct exit_stats *a, const struct exit_stats *b)
+{
+	for (u32 i = 0; i < NR_EXIT_REASONS; i++) {
+		dst->count[i] = a->count[i] - b->count[i];
+		dst->cycles[i] = a->cycles[i] - b->cycles[i];
+	}
+	dst->idle_cycles = a->idle_cycles - b->idle_cycles;
+}
+
+/** What `leaf` (one of the four) asks for in this numbering. */
+static enum stats_leaf leaf_meaning(u32 leaves, u32 leaf)
+{
+	static const enum stats_leaf fall_2021[4] = {REASON_CYCLES, REASON_COUNT, TOTAL_CYCLES,
+						     TOTAL_COUNT};
+	static const enum stats_leaf fall_2022[4] = {TOTAL_COUNT, TOTAL_CYCLES, REASON_COUNT,
+						     REASON_CYCLES};
+
+	return (leaves == LEAVES_2022 ? fall_2022 : fall_2021)[leaf - STATS_LEAF_BASE];
+}
+
+/** The published contract gives cycles as EBX:ECX; a count has EAX, with EBX above it. */
+static void put_cycles(struct cpuid_regs *out, u64 v)
+{
+	out->ebx = (u32)(v >> 32);
+	out->ecx = (u32)v;
+}
+
+bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subleaf,
+		      struct cpuid_regs *out)
+{
+	enum stats_leaf what;
+
+	if (leaf < STATS_LEAF_BASE || leaf - STATS_LEAF_BASE > 3)
+		return false;
+
+	*out = (struct cpuid_regs){0};
+	what = leaf_meaning(leaves, leaf);
+	if (what == TOTAL_COUNT) {
+		out->eax = (u32)exit_stats_totals(s).count;
+	} else if (what == TOTAL_CYCLES) {
+		put_cycles(out, exit_stats_totals(s).cycles);
+	} else if (!exit_reason_name(subleaf)) {
+		out->edx = STATS_UNDEFINED;
+	} else if (what == REASON_COUNT) {
+		out->eax = (u32)s->count[subleaf];
+		out->ebx = (u32)(s->count[subleaf] >> 32);
+	} else {
+		put_cycles(out, s->cycles[subleaf]);
+	}
+	return true;
+}
+
+/** Two 64-bit numbers in four registers, as leaf TV_CPUID_READ gives them. */
+static void put_pair(struct cpuid_regs *out, u64 first, u64 second)
+{
+	out->eax = (u32)first;
+	out->ebx = (u32)(first >> 32);
+	out->ecx = (u32)second;
+	out->edx = (u32)(second >> 32);
+}
+
+void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct cpuid_regs *out)
+{
+	struct exit_totals t;
+
+	*out = (struct cpuid_regs){0};
+	if (subleaf == TV_READ_TOTAL) {
+		t = exit_stats_totals(&snap->stats);
+		put_pair(out, t.count, t.cycles);
+	} else if (subleaf == TV_READ_TIME) {
+		put_pair(out, snap->stats.idle_cycles, snap->ticks);
+	} else if (exit_reason_name(subleaf)) {
+		put_pair(out, snap->stats.count[subleaf], snap->stats.cycles[subleaf]);
+	}
+}
+
+/** part / whole in tenths of a per cent, rounded to the nearest. */
+static unsigned permille(u64 part, u64 whole)
+{
+	return whole ? (unsigned)((mul_div_u64(part, 2000, whole) + 1) / 2) : 0;
+}
+
+void exit_stats_print(const struct exit_snapshot *snap, const char *prefix, const char *title,
+		      void (*puts)(void *ctx, const char *line), void *ctx)
+{
+	const struct exit_stats *s = &snap->stats;
+	const struct exit_totals t = exit_stats_totals(s);
+	char line[LINE_MAX_BYTES];
+	unsigned share;
+
+	fmt_snprintf(line, sizeof(line),
+		     "%sexits %s: seq %u ticks %llu idle %llu total %llu cycles %llu\n", prefix,
+		     title, snap->seq, (unsigned long long)snap->ticks,
+		     (unsigned long long)s->idle_cycles, (unsigned long long)t.count,
+		     (unsigned long long)t.cycles);
+	puts(ctx, line);
+	fmt_snprintf(line, sizeof(line), "%s%3s %-24s %14s %18s %12s %6s\n", prefix, "nr", "reason",
+		     "count", "cycles", "cycles/exit", "share");
+	puts(ctx, line);
+
+	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++) {
+		if (!s->count[nr])
+			continue;
+		share = permille(s->cycles[nr], t.cycles);
+		fmt_snprintf(line, sizeof(line), "%s%3u %-24s %14llu %18llu %12llu %3u.%u%%\n",
+			     prefix, nr, exit_reason_name(nr) ? exit_reason_name(nr) : "?",
+			     (unsigned long long)s->count[nr], (unsigned long long)s->cycles[nr],
+			     (unsigned long long)(s->cycles[nr] / s->count[nr]), share / 10,
+			     share % 10);
+		puts(ctx, line);
+	}
+	fmt_snprintf(line, sizeof(line), "%sexits %s: done\n", prefix, title);
+	puts(ctx, line);
+}

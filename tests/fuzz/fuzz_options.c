@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fuzz target of the options parser: any bytes, as GRUB's line and as a file. Whatever comes in,
+ * the result is either a sentence or options that the rest of the program may rely on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+
+static void require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void check_text(const char *s, size_t max)
+{
+	size_t n = strnlen(s, max);
+
+	require(n < max);
+	for (size_t i = 0; i < n; i++)
+		require(s[i] >= ' ' && s[i] <= '~');
+}
+
+static void check_path(const char *path, bool may_be_empty)
+{
+	check_text(path, OPT_PATH_MAX);
+	require(path[0] == '\\' || (may_be_empty && !path[0]));
+	require(!strchr(path, '/'));
+}
+
+static void check_options(const struct options *o)
+{
+	require(paging_name(o->paging) != NULL);
+	require(!o->mem_mib || (o->mem_mib >= OPT_MEM_MIN && o->mem_mib <= OPT_MEM_MAX));
+	require(o->leaves == LEAVES_2021 || o->leaves == LEAVES_2022);
+	require(o->poll_ms <= 10000 && o->verbose <= 1 && o->initrd_optional <= 1);
+	check_path(o->kernel, false);
+	check_path(o->initrd, true);
+	check_text(o->cmdline, OPT_CMDLINE_MAX);
+}
+
+static void try_parser(bool (*parse)(struct options *, const char *, size_t, char *),
+		       const char *text, size_t len)
+{
+	struct options *o = malloc(sizeof(*o));
+	char *err = malloc(OPT_ERROR_MAX);
+
+	options_default(o);
+	err[0] = '\0';
+	if (parse(o, text, len, err)) {
+		check_options(o);
+	} else {
+		check_text(err, OPT_ERROR_MAX);
+		require(err[0]);
+	}
+	free(err);
+	free(o);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	try_parser(options_parse, (const char *)data, size);
+	try_parser(options_parse_file, (const char *)data, size);
+	return 0;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of lib/options.c: what is understood, what is refused, and in which words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "options.h"
+
+typedef bool parser(struct options *o, const char *text, size_t len, char *err);
+
+/** Parse a copy without terminator, so that ASan sees any step beyond its end. */
+static bool parse_exact(parser *parse, struct options *o, const char *text, size_t len, char *err)
+{
+	char *copy = malloc(len ? len : 1);
+	bool ok;
+
+	memcpy(copy, text, len);
+	memset(err, 0x7f, OPT_ERROR_MAX);
+	ok = parse(o, copy, len, err);
+	free(copy);
+	return ok;
+}
+
+static struct options accept_with(parser *parse, const char *text)
+{
+	struct options o;
+	char err[OPT_ERROR_MAX];
+
+	options_default(&o);
+	if (!parse_exact(parse, &o, text, strlen(text), err))
+		fail_msg("\"%s\" was refused: %s", text, err);
+	return o;
+}
+
+static struct options accept(const char *line)
+{
+	return accept_with(options_parse, line);
+}
+
+static struct options accept_file(const char *text)
+{
+	return accept_with(options_parse_file, text);
+}
+
+static void refuse_with(parser *parse, const char *text, size_t len, const char *sentence)
+{
+	struct options o;
+	char err[OPT_ERROR_MAX];
+
+	options_default(&o);
+	if (parse_exact(parse, &o, text, len, err))
+		fail_msg("\"%s\" was accepted", text);
+	assert_string_equal(err, sentence);
+}
+
+static void refuse(const char *line, const char *sentence)
+{
+	refuse_with(options_parse, line, strlen(line), sentence);
+}
+
+static void refuse_file(const char *text, const char *sentence)
+{
+	refuse_with(options_parse_file, text, strlen(text), sentence);
+}
+
+static void test_defaults(void **state)
+{
+	struct options o = accept("");
+
+	(void)state;
+	assert_int_equal(o.paging, PAGING_EPT);
+	assert_int_equal(o.mem_mib, 0);
+	assert_int_equal(o.leaves, LEAVES_2021);
+	assert_int_equal(o.poll_ms, 50);
+	assert_int_equal(o.verbose, 0);
+	assert_int_equal(o.initrd_optional, 1);
+	assert_string_equal(o.kernel, "\\vmlinuz");
+	assert_string_equal(o.initrd, "\\initrd.img");
+	assert_string_equal(o.cmdline, "");
+}
+
+static void test_every_option(void **state)
+{
+	struct options o = accept(" paging=ept\tmem=128 kernel=/boot/vmlinuz-6.1 initrd=\\i.gz "
+				  "leaves=2022 poll_ms=7 verbose=1\r\n");
+
+	(void)state;
+	assert_int_equal(o.paging, PAGING_EPT);
+	assert_int_equal(o.mem_mib, 128);
+	assert_int_equal(o.leaves, LEAVES_2022);
+	assert_int_equal(o.poll_ms, 7);
+	assert_int_equal(o.verbose, 1);
+	assert_int_equal(o.initrd_optional, 0);
+	assert_string_equal(o.kernel, "\\boot\\vmlinuz-6.1");
+	assert_string_equal(o.initrd, "\\i.gz");
+}
+
+static void test_last_wins(void **state)
+{
+	struct options o = accept("mem=128 kernel=/a mem=256 kernel=/bb initrd=/x initrd=");
+
+	(void)state;
+	assert_int_equal(o.mem_mib, 256);
+	assert_string_equal(o.kernel, "\\bb");
+	assert_string_equal(o.initrd, "");
+	assert_int_equal(o.initrd_optional, 0);
+}
+
+static void test_earlier_settings_stay(void **state)
+{
+	struct options o;
+	char err[OPT_ERROR_MAX];
+
+	(void)state;
+	options_default(&o);
+	assert_true(options_parse(&o, "mem=128 -- a", 12, err));
+	assert_true(options_parse(&o, "verbose=1", 9, err));
+	assert_int_equal(o.mem_mib, 128);
+	assert_int_equal(o.verbose, 1);
+	assert_string_equal(o.cmdline, "a");
+}
+
+static void test_memory_sizes(void **state)
+{
+	static const char range[] = "mem=%s is not possible: write mem=<MiB>, 64 to 65536, or with "
+				    "a suffix M or G";
+	static const char *const bad[] = {
+		"",    "63",   "65537",	 "0",	     "1T",
+		"1GB", "G",    "-64",	 "0x80",     "+64",
+		"65G", "1.5G", "64 M x", "4194305G", "18446744073709551680"};
+	char sentence[OPT_ERROR_MAX], line[64];
+
+	(void)state;
+	assert_int_equal(accept("mem=64").mem_mib, 64);
+	assert_int_equal(accept("mem=65536").mem_mib, 65536);
+	assert_int_equal(accept("mem=100M").mem_mib, 100);
+	assert_int_equal(accept("mem=100m").mem_mib, 100);
+	assert_int_equal(accept("mem=2G").mem_mib, 2048);
+	assert_int_equal(accept("mem=64g").mem_mib, 65536);
+	assert_int_equal(accept("mem=00064").mem_mib, 64);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "mem=\"%s\"", bad[i]);
+		snprintf(sentence, sizeof(sentence), range, bad[i]);
+		refuse(line, sentence);
+	}
+}
+
+static void test_words_and_numbers(void **state)
+{
+	(void)state;
+	refuse("paging=shadow", "paging=shadow is not possible: write paging=ept");
+	refuse("paging=bare", "paging=bare is not possible: write paging=ept");
+	refuse("paging=EPT", "paging=EPT is not possible: write paging=ept");
+	refuse("leaves=2020", "leaves=2020 is not possible: write leaves=2021 or leaves=2022");
+	refuse("verbose=2", "verbose=2 is not possible: write verbose=0 or verbose=1");
+	assert_int_equal(accept("poll_ms=0").poll_ms, 0);
+	assert_int_equal(accept("poll_ms=10000").poll_ms, 10000);
+	refuse("poll_ms=10001",
+	       "poll_ms=10001 is not possible: write poll_ms=<milliseconds>, 0 to 10000");
+	refuse("poll_ms=5M",
+	       "poll_ms=5M is not possible: write poll_ms=<milliseconds>, 0 to 10000");
+	refuse("poll_ms=", "poll_ms= is not possible: write poll_ms=<milliseconds>, 0 to 10000");
+}
+
+static void test_paths(void **state)
+{
+	char line[256], longest[OPT_PATH_MAX + 1];
+
+	(void)state;
+	assert_string_equal(accept("kernel=vmlinuz").kernel, "\\vmlinuz");
+	assert_string_equal(accept("kernel=a=b/c").kernel, "\\a=b\\c");
+	refuse("kernel=", "kernel= is not possible: write kernel=\\<path on the boot volume>, "
+			  "at most 127 characters");
+
+	memset(longest, 'x', sizeof(longest));
+	longest[0] = '\\';
+	longest[OPT_PATH_MAX - 1] = '\0';
+	snprintf(line, sizeof(line), "kernel=%s", longest);
+	assert_string_equal(accept(line).kernel, longest);
+	/* One more for the separator that is missing makes it too long. */
+	snprintf(line, sizeof(line), "kernel=x%s", longest + 1);
+	refuse(line, "kernel=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx... is not possible: write "
+		     "kernel=\\<path on the boot volume>, at most 127 characters");
+}
+
+static void test_unknown_names(void **state)
+{
+	static const char known[] = "the options are paging= mem= kernel= initrd= leaves= poll_ms= "
+				    "verbose=";
+	char sentence[OPT_ERROR_MAX];
+
+	(void)state;
+	snprintf(sentence, sizeof(sentence),
+		 "unknown option \"kernal\" (did you mean \"kernel\"?): %s", known);
+	refuse("mem=64 kernal=/x", sentence);
+	snprintf(sentence, sizeof(sentence), "unknown option \"memm\" (did you mean \"mem\"?): %s",
+		 known);
+	refuse("memm=64", sentence);
+	snprintf(sentence, sizeof(sentence),
+		 "unknown option \"verbsoe\" (did you mean \"verbose\"?): %s", known);
+	refuse("verbsoe", sentence);
+	snprintf(sentence, sizeof(sentence), "unknown option \"quiet\": %s", known);
+	refuse("quiet", sentence);
+	snprintf(sentence, sizeof(sentence), "unknown option \"\": %s", known);
+	refuse("=5", sentence);
+	snprintf(sentence, sizeof(sentence), "unknown option \"\": %s", known);
+	refuse("\"\"", sentence);
+	snprintf(sentence, sizeof(sentence),
+		 "unknown option \"averyveryveryveryveryveryveryverylongnam\": %s", known);
+	refuse("averyveryveryveryveryveryveryverylongname=1", sentence);
+	refuse("mem", "option \"mem\" lacks its value: write mem=<MiB>, 64 to 65536, or with a "
+		      "suffix M or G");
+}
+
+static void test_command_line(void **state)
+{
+	(void)state;
+	assert_string_equal(accept("mem=64 -- console=ttyS0  quiet ").cmdline,
+			    "console=ttyS0  quiet");
+	assert_int_equal(accept("mem=64 -- mem=128").mem_mib, 64);
+	assert_string_equal(accept("--").cmdline, "");
+	assert_string_equal(accept("--   \n").cmdline, "");
+	assert_string_equal(accept("-- -- init=/bin/sh -- x").cmdline, "-- init=/bin/sh -- x");
+	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
+	assert_string_equal(accept("-- a\tb").cmdline, "a b");
+	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
+		      "leaves= poll_ms= verbose=");
+	refuse("\"--\" x", "unknown option \"--\": the options are paging= mem= kernel= initrd= "
+			   "leaves= poll_ms= verbose=");
+}
+
+static void test_command_line_length(void **state)
+{
+	char line[OPT_CMDLINE_MAX + 16];
+
+	(void)state;
+	memcpy(line, "-- ", 3);
+	memset(line + 3, 'c', sizeof(line) - 3);
+	line[3 + OPT_CMDLINE_MAX - 1] = '\0';
+	assert_int_equal(strlen(accept(line).cmdline), OPT_CMDLINE_MAX - 1);
+	line[3 + OPT_CMDLINE_MAX - 1] = 'c';
+	line[3 + OPT_CMDLINE_MAX] = '\0';
+	refuse(line, "the guest's command line has 2048 characters: at most 2047 are possible");
+}
+
+static void test_quotes(void **state)
+{
+	char line[600];
+
+	(void)state;
+	assert_string_equal(accept("kernel=\"/my kernel\" mem=64").kernel, "\\my kernel");
+	assert_string_equal(accept("\"kernel=/my kernel\" mem=64").kernel, "\\my kernel");
+	assert_string_equal(accept("kernel=/my\" \"kernel").kernel, "\\my kernel");
+	assert_string_equal(accept("initrd=\"\"").initrd, "");
+	/* Whatever the white space was, paths and messages get a blank. */
+	assert_string_equal(accept("kernel=\"a\tb\rc\nd\"").kernel, "\\a b c d");
+	refuse("kernel=\"/a mem=64", "the quote in \"kernel=/a mem=64\" is not closed: add a \"");
+	memset(line, 'w', sizeof(line));
+	refuse_with(options_parse, line, sizeof(line),
+		    "the word \"wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww...\" is too long: "
+		    "at most 511 characters");
+}
+
+static void test_not_text(void **state)
+{
+	(void)state;
+	refuse_with(options_parse, "mem=64\0", 7,
+		    "the options hold the byte 0x00, which is not plain text: write them in ASCII");
+	refuse("kernel=/\xc3\xa9",
+	       "the options hold the byte 0xc3, which is not plain text: write them in ASCII");
+	refuse("-- \x7f",
+	       "the options hold the byte 0x7f, which is not plain text: write them in ASCII");
+	refuse_with(options_parse_file, "\xff\xfem\0e\0m\0", 8,
+		    "line 1: the options hold the byte 0xff, which is not plain text: write them "
+		    "in ASCII");
+}
+
+static void test_file(void **state)
+{
+	struct options o = accept_file("\xef\xbb\xbf# caf\xc3\xa9\r\n"
+				       "mem=128 verbose=1\r\n"
+				       "\r\n"
+				       "   # another comment: nonsense=1\n"
+				       "kernel=/k\n"
+				       "-- console=ttyS0 # not a comment\r\n"
+				       "# the end\n\n");
+
+	(void)state;
+	assert_int_equal(o.mem_mib, 128);
+	assert_int_equal(o.verbose, 1);
+	assert_string_equal(o.kernel, "\\k");
+	assert_string_equal(o.cmdline, "console=ttyS0 # not a comment");
+	assert_string_equal(accept_file("mem=64 -- a b").cmdline, "a b");
+	assert_string_equal(accept_file("").kernel, "\\vmlinuz");
+	assert_string_equal(accept_file("\xef\xbb\xbf").kernel, "\\vmlinuz");
+}
+
+static void test_file_errors(void **state)
+{
+	(void)state;
+	refuse_file("\n# x\nmem=1\n",
+		    "line 3: mem=1 is not possible: write mem=<MiB>, 64 to 65536, "
+		    "or with a suffix M or G");
+	refuse_file("-- quiet\nmem=64",
+		    "line 2: nothing may follow the line with \"--\": move it to the end");
+	refuse_file("kernel=\"a\nb\"", "line 1: the quote in \"kernel=a\" is not closed: add a \"");
+}
+
+static void test_paging_names(void **state)
+{
+	(void)state;
+	assert_string_equal(paging_name(PAGING_EPT), "ept");
+	for (u32 mode = 0; mode < PAGING_MODES; mode++)
+		assert_non_null(paging_name(mode));
+	assert_null(paging_name(PAGING_MODES));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_last_wins),    cmocka_unit_test(test_earlier_settings_stay),
+		cmocka_unit_test(test_memory_sizes), cmocka_unit_test(test_words_and_numbers),
+		cmocka_unit_test(test_paths),	     cmocka_unit_test(test_unknown_names),
+		cmocka_unit_test(test_command_line), cmocka_unit_test(test_command_line_length),
+		cmocka_unit_test(test_quotes),	     cmocka_unit_test(test_not_text),
+		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_paging_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

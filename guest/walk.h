@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's page tables, walked in software by the SDM's rules (volume 3, chapter 4 "Paging"):
+ * 32-bit, PAE and 4-level paging, with permissions, reserved bits, and the accessed and dirty
+ * flags. Used to fetch and emulate instructions, and later by the shadow MMU.
+ */
+#ifndef TV_WALK_H
+#define TV_WALK_H
+
+#include "gmem.h"
+#include "types.h"
+
+/** What of the vcpu's state decides how a linear address is translated. */
+struct walk_regs {
+	u64 cr0, cr3, cr4, efer, rflags;
+	u32 pkru;
+	u8 cpl;
+	u8 maxphyaddr; /* of the guest's CPUID */
+	bool has_1g;   /* 1 GiB pages in the guest's CPUID */
+	u64 pdpte[4];  /* PAE paging: the PDPTE registers */
+};
+
+/** Kinds of access, or-ed. */
+#define WALK_READ 0u
+#define WALK_WRITE 1u
+#define WALK_FETCH 2u
+#define WALK_USER 4u	 /* as by CPL 3; else supervisor */
+#define WALK_IMPLICIT 8u /* implicit supervisor access (GDT, TSS ...): SMAP ignores AC */
+#define WALK_NO_AD 16u	 /* look only: leave the accessed and dirty flags alone */
+
+/** #PF error-code bits (SDM volume 3, section 4.7 "Page-Fault Exceptions"). */
+#define PFERR_PRESENT 1u
+#define PFERR_WRITE 2u
+#define PFERR_USER 4u
+#define PFERR_RSVD 8u
+#define PFERR_FETCH 16u
+#define PFERR_PK 32u
+
+enum walk_status {
+	WALK_OK,
+	WALK_FAULT,  /* the guest must see #PF with `pferr` */
+	WALK_NOT_RAM /* a paging structure lies outside guest RAM, at `gpa`; of guest_virt_read()
+		      * and guest_virt_write() also: the data does (a device, perhaps) */
+};
+
+struct walk_result {
+	gpa_t gpa;     /* translation (or, WALK_NOT_RAM, what is not RAM) */
+	u64 page_size; /* bytes mapped by the leaf; 4 KiB with paging off */
+	u32 pferr;     /* error code of the fault */
+	u64 leaf;      /* the leaf entry after A/D updates; 0 with paging off */
+};
+
+/** Translate `gva` for one access. Sets A and D in guest memory as the processor would, with an
+ *  atomic compare-and-exchange, unless WALK_NO_AD. Outside 64-bit mode the upper half of `gva` is
+ *  ignored; in it, a canonical address is the caller's duty. */
+enum walk_status guest_walk(const struct gmem *gm, const struct walk_regs *r, gva_t gva, u32 access,
+			    struct walk_result *out);
+
+/** Load the PAE PDPTE registers from CR3; false where a reserved bit is set (#GP) or not RAM. */
+bool guest_load_pdptes(const struct gmem *gm, u64 cr3, u8 maxphyaddr, u64 pdpte[4]);
+
+/** Copy between a buffer and guest-virtual memory, page by page. On failure `fault_gva` and `out`
+ *  describe the first fault; a failed write has written nothing. guest_virt_write() adds
+ *  WALK_WRITE to `access` itself. */
+enum walk_status guest_virt_read(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
+				 void *dst, u64 len, u32 access, struct walk_result *out,
+				 gva_t *fault_gva);
+enum walk_status guest_virt_write(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
+				  const void *src, u64 len, u32 access, struct walk_result *out,
+				  gva_t *fault_gva);
+
+#endif

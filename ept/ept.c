@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Building and reading EPT tables, and the paging interface over them. */
+#include "ept.h"
+
+#include "lib/fmt.h"
+#include "vmx.h"
+#include "x86.h"
+
+#define EPT_LEVELS 4
+#define EPT_ENTRIES 512
+
+/** Bytes that one entry of a table at `level` covers; level 1 is the page table. */
+static u64 level_size(unsigned level)
+{
+	return PAGE_SIZE << (9 * (level - 1));
+}
+
+static unsigned level_index(gpa_t gpa, unsigned level)
+{
+	return (gpa.v / level_size(level)) % EPT_ENTRIES;
+}
+
+static u64 *entry_table(const struct ept *e, u64 entry)
+{
+	return e->env.page_ptr(e->env.ctx, HPA(entry & EPT_ADDR_MASK));
+}
+
+static bool is_leaf(u64 entry, unsigned level)
+{
+	return level == 1 || (entry & EPT_LARGE);
+}
+
+/** The entry for `gpa` at `level`, its tables made on the way; NULL: no page, or a leaf above. */
+static u64 *walk_to(struct ept *e, gpa_t gpa, unsigned level)
+{
+	u64 *table = e->env.page_ptr(e->env.ctx, e->root);
+
+	for (unsigned l = EPT_LEVELS; l > level; l--) {
+		u64 *entry = &table[level_index(gpa, l)];
+
+		if (!*entry) {
+			hpa_t hpa;
+
+			if (!e->env.alloc_page(e->env.ctx, &hpa))
+				return NULL;
+			e->summary.table_pages++;
+			*entry = hpa.v | EPT_RWX;
+		} else if (is_leaf(*entry, l)) {
+			return NULL;
+		}
+		table = entry_table(e, *entry);
+	}
+	return &table[level_index(gpa, level)];
+}
+
+/** The highest level at which one leaf can map the start of the range. */
+static unsigned pick_level(const struct ept *e, gpa_t gpa, hpa_t hpa, u64 size)
+{
+	unsigned level = 1;
+
+	for (unsigned l = 2; l <= 3; l++) {
+		u64 bytes = level_size(l);
+
+		if (bytes > e->max_leaf || size < bytes || ((gpa.v | hpa.v) & (bytes - 1)) ||
+		    e->env.memtype(e->env.ctx, hpa, bytes) < 0)
+			break;
+		level = l;
+	}
+	return level;
+}
+
+static void count_leaf(struct ept *e, unsigned level)
+{
+	if (level == 1)
+		e->summary.pages_4k++;
+	else if (level == 2)
+		e->summary.pages_2m++;
+	else
+		e->summary.pages_1g++;
+}
+
+bool ept_map(struct ept *e, gpa_t gpa, hpa_t hpa, u64 size)
+{
+	while (size) {
+		unsigned level = pick_level(e, gpa, hpa, size);
+		u64 bytes = level_size(level);
+		int type = e->env.memtype(e->env.ctx, hpa, bytes);
+		u64 *entry = walk_to(e, gpa, level);
+
+		if (!entry || *entry)
+			return false;
+		/* MTRRs are set per page or coarser, so that a 4 KiB page always has one type;
+		 * uncacheable is the safe answer should a processor ever disagree. */
+		if (type < 0)
+			type = MEMTYPE_UC;
+		*entry = hpa.v | EPT_RWX | (u64)type << EPT_MEMTYPE_SHIFT |
+			 (level > 1 ? EPT_LARGE : 0);
+		count_leaf(e, level);
+		gpa.v += bytes;
+		hpa.v += bytes;
+		size -= bytes;
+	}
+	return true;
+}
+
+static void visit(const struct ept *e, const u64 *table, unsigned level, gpa_t base, ept_leaf_fn fn,
+		  void *ctx)
+{
+	for (unsigned i = 0; i < EPT_ENTRIES; i++) {
+		gpa_t gpa = GPA(base.v + i * level_size(level));
+
+		if (!(table[i] & EPT_RWX))
+			continue;
+		if (is_leaf(table[i], level))
+			fn(ctx, gpa, table[i], level_size(level));
+		else
+			visit(e, entry_table(e, table[i]), level - 1, gpa, fn, ctx);
+	}
+}
+
+void ept_for_each_leaf(const struct ept *e, ept_leaf_fn fn, void *ctx)
+{
+	visit(e, e->env.page_ptr(e->env.ctx, e->root), EPT_LEVELS, GPA(0), fn, ctx);
+}
+
+static u64 max_leaf(u64 cap)
+{
+	if (cap & EPT_CAP_1G)
+		return GIB(1);
+	return cap & EPT_CAP_2M ? MIB(2) : PAGE_SIZE;
+}
+
+static struct paging *ept_create(const struct paging_env *env, const struct gmem *gm, char *err)
+{
+	hpa_t self, root;
+	struct ept *e = env->alloc_page(env->ctx, &self);
+
+	if (!e || !env->alloc_page(env->ctx, &root)) {
+		fmt_snprintf(err, PAGING_ERROR_MAX, "no memory left for the EPT tables");
+		return NULL;
+	}
+	e->base.ops = &ept_ops;
+	e->env = *env;
+	e->root = root;
+	e->max_leaf = max_leaf(env->ept_vpid_cap);
+	e->summary.table_pages = 1;
+	e->eptp = root.v | EPTP_WALK_4 |
+		  (env->ept_vpid_cap & EPT_CAP_WB ? MEMTYPE_WB : MEMTYPE_UC) |
+		  (env->ept_vpid_cap & EPT_CAP_AD ? EPTP_AD : 0);
+
+	for (unsigned i = 0; i < gm->nr; i++) {
+		const struct gmem_slot *s = &gm->slot[i];
+
+		if (!ept_map(e, s->gpa, s->hpa, s->size)) {
+			fmt_snprintf(err, PAGING_ERROR_MAX,
+				     "no memory left for the EPT tables of guest memory at 0x%llx",
+				     (unsigned long long)s->gpa.v);
+			return NULL;
+		}
+	}
+	return &e->base;
+}
+
+static const struct ept *to_ept(const struct paging *p)
+{
+	return (const struct ept *)p;
+}
+
+static void ept_controls(const struct paging *p, struct paging_controls *c)
+{
+	*c = (struct paging_controls){
+		.cpu2 = CPU2_EPT,
+		.cpu2_wanted = CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID,
+		/* The guest's own page tables are the processor's business: only bits that change
+		 * the processor's mode, or that the hypervisor must keep set, need an exit. */
+		.cr0_guest_owned = X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM | X86_CR0_WP,
+		.cr4_guest_owned = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE |
+				   X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR |
+				   X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE | X86_CR4_SMEP |
+				   X86_CR4_SMAP | X86_CR4_PKE,
+		.eptp = to_ept(p)->eptp,
+	};
+}
+
+static enum paging_verdict ept_violation(struct paging *p, gpa_t gpa, u64 qualification)
+{
+	(void)p;
+	(void)gpa;
+	/* Everything that is memory was mapped, with all permissions, before the guest started: a
+	 * violation means a device, or an address where nothing is. Bits 5:3 say what the entry
+	 * allowed; an entry that exists and still refused the access cannot be. */
+	return qualification & (7 << 3) ? PAGING_BROKEN : PAGING_MMIO;
+}
+
+static void ept_summary(const struct paging *p, struct paging_summary *s)
+{
+	*s = to_ept(p)->summary;
+}
+
+struct audit {
+	const struct gmem *gm;
+	u64 bad;
+};
+
+static void audit_leaf(void *ctx, gpa_t gpa, u64 entry, u64 size)
+{
+	struct audit *a = ctx;
+	const struct gmem_slot *s = gmem_slot(a->gm, gpa);
+	u64 hpa = entry & EPT_ADDR_MASK & ~(size - 1);
+
+	if (!s || gpa.v + size > s->gpa.v + s->size || hpa != s->hpa.v + (gpa.v - s->gpa.v))
+		a->bad++;
+}
+
+static u64 ept_audit(const struct paging *p, const struct gmem *gm)
+{
+	struct audit a = {.gm = gm};
+
+	ept_for_each_leaf(to_ept(p), audit_leaf, &a);
+	return a.bad;
+}
+
+const struct paging_ops ept_ops = {
+	.name = "ept",
+	.create = ept_create,
+	.controls = ept_controls,
+	.ept_violation = ept_violation,
+	.summary = ept_summary,
+	.audit = ept_audit,
+};

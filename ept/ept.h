@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Extended page tables (SDM volume 3, section 29.3 "The Extended Page Table Mechanism (EPT)"). */
+#ifndef TV_EPT_H
+#define TV_EPT_H
+
+#include "paging_ops.h"
+
+/* EPT entries, tables 29-1 to 29-7. */
+#define EPT_R BIT(0)
+#define EPT_W BIT(1)
+#define EPT_X BIT(2)
+#define EPT_RWX (EPT_R | EPT_W | EPT_X)
+#define EPT_MEMTYPE_SHIFT 3
+#define EPT_IPAT BIT(6)
+#define EPT_LARGE BIT(7)
+#define EPT_ACCESSED BIT(8)
+#define EPT_DIRTY BIT(9)
+#define EPT_ADDR_MASK 0x000ffffffffff000ull
+
+/* The EPT pointer, table 25-9. */
+#define EPTP_WALK_4 (3ull << 3)
+#define EPTP_AD BIT(6)
+
+struct ept {
+	struct paging base;
+	struct paging_env env;
+	hpa_t root;
+	u64 eptp;
+	u64 max_leaf; /* the largest page the processor has, bytes */
+	struct paging_summary summary;
+};
+
+extern const struct paging_ops ept_ops;
+
+/**
+ * Map [gpa, gpa+size) to [hpa, ...) with read, write and execute permission, in the largest pages
+ * that both alignments, the processor and the memory types allow.
+ * False: the page pool is used up, or part of the range is mapped already.
+ */
+bool ept_map(struct ept *e, gpa_t gpa, hpa_t hpa, u64 size);
+
+/** Called for each leaf: guest-physical address, entry, bytes mapped. */
+typedef void (*ept_leaf_fn)(void *ctx, gpa_t gpa, u64 entry, u64 size);
+
+/** Visit every present leaf, in ascending order. */
+void ept_for_each_leaf(const struct ept *e, ept_leaf_fn fn, void *ctx);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* EPT tables: page sizes, memory types, the audit, exhaustion of the pool. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "ept/ept.h"
+#include "vmx.h"
+#include "x86.h"
+
+/** A pool of pages whose "host-physical" addresses are offsets from POOL_HPA. */
+#define POOL_PAGES 4096
+#define POOL_HPA 0x7000000000ull
+
+struct fixture {
+	u8 *pool;
+	unsigned used, limit;
+	u64 uncached_from, uncached_to; /* what memtype() calls uncacheable */
+	struct paging_env env;
+	struct gmem gm;
+};
+
+static void *alloc_page(void *ctx, hpa_t *hpa)
+{
+	struct fixture *f = ctx;
+
+	if (f->used == f->limit)
+		return NULL;
+	hpa->v = POOL_HPA + f->used * PAGE_SIZE;
+	return memset(f->pool + f->used++ * PAGE_SIZE, 0, PAGE_SIZE);
+}
+
+static void *page_ptr(void *ctx, hpa_t hpa)
+{
+	struct fixture *f = ctx;
+
+	assert_in_range(hpa.v, POOL_HPA, POOL_HPA + (f->used - 1) * PAGE_SIZE);
+	return f->pool + (hpa.v - POOL_HPA);
+}
+
+static int memtype(void *ctx, hpa_t hpa, u64 size)
+{
+	struct fixture *f = ctx;
+	bool any = hpa.v < f->uncached_to && hpa.v + size > f->uncached_from;
+	bool all = hpa.v >= f->uncached_from && hpa.v + size <= f->uncached_to;
+
+	if (any && !all)
+		return -1;
+	return any ? MEMTYPE_UC : MEMTYPE_WB;
+}
+
+static void invalidate(void *ctx)
+{
+	(void)ctx;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->pool = aligned_alloc(PAGE_SIZE, POOL_PAGES * PAGE_SIZE);
+	f->limit = POOL_PAGES;
+	f->env = (struct paging_env){
+		.alloc_page = alloc_page,
+		.page_ptr = page_ptr,
+		.memtype = memtype,
+		.invalidate = invalidate,
+		.ctx = f,
+		.ept_vpid_cap = EPT_CAP_2M | EPT_CAP_1G | EPT_CAP_WB | EPT_CAP_AD,
+	};
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	free(f->pool);
+	free(f);
+	return 0;
+}
+
+static void add(struct fixture *f, u64 gpa, u64 size, u64 hpa)
+{
+	/* The hypervisor's pointer to guest memory is not used here. */
+	f->gm.slot[f->gm.nr++] = (struct gmem_slot){GPA(gpa), size, HPA(hpa), NULL};
+}
+
+static struct paging *create(struct fixture *f)
+{
+	char err[PAGING_ERROR_MAX];
+
+	return ept_ops.create(&f->env, &f->gm, err);
+}
+
+static struct paging_summary summary(struct paging *p)
+{
+	struct paging_summary s;
+
+	ept_ops.summary(p, &s);
+	return s;
+}
+
+static void largest_pages_that_fit(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(6), 0x40000000 + MIB(2));
+	add(f, GIB(4), GIB(2), GIB(8));
+	struct paging_summary s = summary(create(f));
+
+	assert_int_equal(s.pages_2m, 3);
+	assert_int_equal(s.pages_1g, 2);
+	assert_int_equal(s.pages_4k, 0);
+}
+
+static void a_processor_without_large_pages(void **state)
+{
+	struct fixture *f = *state;
+
+	f->env.ept_vpid_cap = EPT_CAP_WB;
+	add(f, 0, MIB(4), 0x40000000);
+	struct paging_summary s = summary(create(f));
+
+	assert_int_equal(s.pages_4k, 1024);
+	assert_int_equal(s.pages_2m + s.pages_1g, 0);
+}
+
+static void no_1g_pages(void **state)
+{
+	struct fixture *f = *state;
+
+	f->env.ept_vpid_cap &= ~EPT_CAP_1G;
+	add(f, 0, GIB(1), GIB(8));
+	assert_int_equal(summary(create(f)).pages_2m, 512);
+}
+
+static void misaligned_memory_gets_small_pages(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(2), 0x40000000 + PAGE_SIZE);
+	struct paging_summary s = summary(create(f));
+
+	assert_int_equal(s.pages_4k, 512);
+	assert_int_equal(s.pages_2m, 0);
+}
+
+struct leaf_count {
+	u64 uncached, cached;
+};
+
+static void count_types(void *ctx, gpa_t gpa, u64 entry, u64 size)
+{
+	struct leaf_count *c = ctx;
+
+	(void)gpa;
+	assert_int_equal(entry & EPT_RWX, EPT_RWX);
+	if ((entry >> EPT_MEMTYPE_SHIFT & 7) == MEMTYPE_UC)
+		c->uncached += size;
+	else
+		c->cached += size;
+}
+
+static void memory_types_split_large_pages(void **state)
+{
+	struct fixture *f = *state;
+	struct leaf_count c = {0};
+
+	f->uncached_from = 0x40000000 + KIB(64);
+	f->uncached_to = f->uncached_from + KIB(8);
+	add(f, 0, MIB(4), 0x40000000);
+	struct paging *p = create(f);
+
+	assert_int_equal(summary(p).pages_4k, 512);
+	assert_int_equal(summary(p).pages_2m, 1);
+	ept_for_each_leaf((struct ept *)p, count_types, &c);
+	assert_int_equal(c.uncached, KIB(8));
+	assert_int_equal(c.cached, MIB(4) - KIB(8));
+}
+
+static void eptp_says_what_the_processor_can(void **state)
+{
+	struct fixture *f = *state;
+	struct paging_controls c;
+
+	add(f, 0, MIB(2), MIB(2));
+	struct paging *p = create(f);
+
+	ept_ops.controls(p, &c);
+	assert_int_equal(c.eptp & 7, MEMTYPE_WB);
+	assert_int_equal(c.eptp & EPTP_WALK_4, EPTP_WALK_4);
+	assert_true(c.eptp & EPTP_AD);
+	assert_int_equal(c.eptp & EPT_ADDR_MASK, ((struct ept *)p)->root.v);
+
+	f->env.ept_vpid_cap &= ~EPT_CAP_AD;
+	ept_ops.controls(create(f), &c);
+	assert_false(c.eptp & EPTP_AD);
+}
+
+static void violations_are_devices(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(2), MIB(2));
+	struct paging *p = create(f);
+
+	assert_int_equal(ept_ops.ept_violation(p, GPA(0xfee00000), EPT_VIOLATION_READ),
+			 PAGING_MMIO);
+	assert_int_equal(ept_ops.ept_violation(p, GPA(0), EPT_VIOLATION_WRITE | BIT(3)),
+			 PAGING_BROKEN);
+}
+
+static void the_audit_finds_a_stray_leaf(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(4), GIB(1));
+	add(f, GIB(4), MIB(2), GIB(2));
+	struct ept *e = (struct ept *)create(f);
+
+	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 0);
+	/* A page outside the slots ... */
+	assert_true(ept_map(e, GPA(GIB(3)), HPA(0x9000), PAGE_SIZE));
+	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 1);
+	/* ... and slots that moved by a page: nothing is where it should be any more. */
+	f->gm.slot[0].hpa.v += PAGE_SIZE;
+	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 3);
+	f->gm.slot[0].hpa.v -= PAGE_SIZE;
+	/* A slot that is shorter than what was mapped. */
+	f->gm.slot[1].size -= PAGE_SIZE;
+	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 2);
+}
+
+static void overlap_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(2), GIB(1));
+	struct ept *e = (struct ept *)create(f);
+
+	assert_false(ept_map(e, GPA(0), HPA(GIB(1)), PAGE_SIZE));
+	assert_false(ept_map(e, GPA(MIB(2) - PAGE_SIZE), HPA(GIB(2)), PAGE_SIZE));
+	assert_false(ept_map(e, GPA(0), HPA(GIB(2)), MIB(2)));
+}
+
+static void exhaustion_is_a_message(void **state)
+{
+	struct fixture *f = *state;
+	char err[PAGING_ERROR_MAX] = "";
+
+	add(f, 0, MIB(4), GIB(1) + PAGE_SIZE);
+	for (unsigned limit = 0; limit < 6; limit++) {
+		f->used = 0;
+		f->limit = limit;
+		assert_null(ept_ops.create(&f->env, &f->gm, err));
+		assert_non_null(strstr(err, "no memory left"));
+	}
+	f->used = 0;
+	f->limit = 6; /* the structure, the root, a PDPT, a directory, two tables */
+	assert_non_null(ept_ops.create(&f->env, &f->gm, err));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(largest_pages_that_fit),
+		T(a_processor_without_large_pages),
+		T(no_1g_pages),
+		T(misaligned_memory_gets_small_pages),
+		T(memory_types_split_large_pages),
+		T(eptp_says_what_the_processor_can),
+		T(violations_are_devices),
+		T(the_audit_finds_a_stray_leaf),
+		T(overlap_is_refused),
+		T(exhaustion_is_a_message),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* VMX capabilities and the choice of controls. */
+#include "caps.h"
+
+#include "msr_index.h"
+
+/*
+ * The controls, in the order of the SDM. A control that a paging mode asks for is listed here as
+ * wanted, so that it has a name; vmx_choose_controls() makes it required.
+ */
+static const struct vmx_control controls[] = {
+	{WORD_PIN, PIN_EXTERNAL_INTERRUPT, true, "external-interrupt exiting", ""},
+	{WORD_PIN, PIN_NMI_EXITING, true, "NMI exiting", ""},
+	{WORD_PIN, PIN_VIRTUAL_NMIS, false, "virtual NMIs", "the guest cannot be given NMIs"},
+	{WORD_PIN, PIN_PREEMPTION_TIMER, false, "VMX-preemption timer",
+	 "guest timers use the host's local APIC timer"},
+
+	{WORD_CPU1, CPU1_TSC_OFFSETTING, true, "use TSC offsetting", ""},
+	{WORD_CPU1, CPU1_HLT_EXITING, true, "HLT exiting", ""},
+	{WORD_CPU1, CPU1_MWAIT_EXITING, true, "MWAIT exiting", ""},
+	{WORD_CPU1, CPU1_RDPMC_EXITING, true, "RDPMC exiting", ""},
+	{WORD_CPU1, CPU1_CR8_LOAD_EXITING, true, "CR8-load exiting", ""},
+	{WORD_CPU1, CPU1_CR8_STORE_EXITING, true, "CR8-store exiting", ""},
+	{WORD_CPU1, CPU1_IO_BITMAPS, true, "use I/O bitmaps", ""},
+	{WORD_CPU1, CPU1_MSR_BITMAPS, true, "use MSR bitmaps", ""},
+	{WORD_CPU1, CPU1_MONITOR_EXITING, true, "MONITOR exiting", ""},
+	{WORD_CPU1, CPU1_SECONDARY, true, "activate secondary controls", ""},
+
+	{WORD_CPU2, CPU2_EPT, false, "enable EPT", "only shadow paging is possible"},
+	{WORD_CPU2, CPU2_RDTSCP, false, "enable RDTSCP", "RDTSCP is hidden from the guest"},
+	{WORD_CPU2, CPU2_VPID, false, "enable VPID", "every exit and entry flushes the TLB"},
+	{WORD_CPU2, CPU2_WBINVD_EXITING, false, "WBINVD exiting",
+	 "the guest can write back the whole cache"},
+	{WORD_CPU2, CPU2_UNRESTRICTED_GUEST, false, "unrestricted guest",
+	 "the guest must keep protection and paging on"},
+	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID", "INVPCID is hidden from the guest"},
+
+	{WORD_EXIT, EXIT_SAVE_DEBUG_CONTROLS, true, "save debug controls", ""},
+	{WORD_EXIT, EXIT_HOST_ADDR_SPACE_SIZE, true, "host address-space size", ""},
+	{WORD_EXIT, EXIT_ACK_INTERRUPT, true, "acknowledge interrupt on exit", ""},
+	{WORD_EXIT, EXIT_SAVE_PAT, false, "save IA32_PAT", "the guest cannot change its PAT"},
+	{WORD_EXIT, EXIT_LOAD_PAT, false, "load IA32_PAT (exit)",
+	 "the guest cannot change its PAT"},
+	{WORD_EXIT, EXIT_SAVE_EFER, true, "save IA32_EFER", ""},
+	{WORD_EXIT, EXIT_LOAD_EFER, true, "load IA32_EFER (exit)", ""},
+
+	{WORD_ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, true, "load debug controls", ""},
+	{WORD_ENTRY, ENTRY_LOAD_PAT, false, "load IA32_PAT (entry)",
+	 "the guest cannot change its PAT"},
+	{WORD_ENTRY, ENTRY_LOAD_EFER, true, "load IA32_EFER (entry)", ""},
+};
+
+#define NR_CONTROLS (sizeof(controls) / sizeof(controls[0]))
+#define BASIC_TRUE_CONTROLS BIT(55)
+
+static void read_word(struct vmx_caps *c, enum vmx_word word, u64 v)
+{
+	c->must1[word] = (u32)v;
+	c->may1[word] = (u32)(v >> 32);
+}
+
+void vmx_caps_read(struct vmx_caps *c, u64 (*rdmsr)(void *ctx, u32 msr), void *ctx)
+{
+	*c = (struct vmx_caps){.basic = rdmsr(ctx, MSR_IA32_VMX_BASIC)};
+	bool t = c->basic & BASIC_TRUE_CONTROLS;
+
+	read_word(c, WORD_PIN,
+		  rdmsr(ctx, t ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS));
+	read_word(c, WORD_CPU1,
+		  rdmsr(ctx, t ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS));
+	read_word(c, WORD_EXIT,
+		  rdmsr(ctx, t ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS));
+	read_word(c, WORD_ENTRY,
+		  rdmsr(ctx, t ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS));
+	c->misc = rdmsr(ctx, MSR_IA32_VMX_MISC);
+	c->cr0_fixed0 = rdmsr(ctx, MSR_IA32_VMX_CR0_FIXED0);
+	c->cr0_fixed1 = rdmsr(ctx, MSR_IA32_VMX_CR0_FIXED1);
+	c->cr4_fixed0 = rdmsr(ctx, MSR_IA32_VMX_CR4_FIXED0);
+	c->cr4_fixed1 = rdmsr(ctx, MSR_IA32_VMX_CR4_FIXED1);
+	if (vmx_caps_has(c, WORD_CPU1, CPU1_SECONDARY))
+		read_word(c, WORD_CPU2, rdmsr(ctx, MSR_IA32_VMX_PROCBASED_CTLS2));
+	/* Appendix A.10: the MSR exists only where EPT or VPID can be enabled. */
+	if (c->may1[WORD_CPU2] & (CPU2_EPT | CPU2_VPID))
+		c->ept_vpid = rdmsr(ctx, MSR_IA32_VMX_EPT_VPID_CAP);
+}
+
+/** How this control is asked for in this mode: not at all, wanted, or required. */
+enum ask { ASK_NOT, ASK_WANTED, ASK_REQUIRED };
+
+static enum ask ask_for(const struct vmx_control *k, u64 cpu1, u64 cpu2, u64 cpu2_wanted)
+{
+	const u64 paging_only = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID;
+
+	if ((k->word == WORD_CPU1 && (cpu1 & k->bit)) || (k->word == WORD_CPU2 && (cpu2 & k->bit)))
+		return ASK_REQUIRED;
+	if (k->word == WORD_CPU2 && (k->bit & paging_only) && !(cpu2_wanted & k->bit))
+		return ASK_NOT;
+	return k->required ? ASK_REQUIRED : ASK_WANTED;
+}
+
+bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_wanted,
+			 struct vmx_controls *out, vmx_missing_fn missing, void *ctx)
+{
+	bool ok = true;
+
+	*out = (struct vmx_controls){0};
+	for (unsigned i = 0; i < NR_CONTROLS; i++) {
+		struct vmx_control k = controls[i];
+		enum ask ask = ask_for(&k, cpu1, cpu2, cpu2_wanted);
+
+		if (ask == ASK_NOT)
+			continue;
+		if (vmx_caps_has(c, k.word, k.bit)) {
+			out->word[k.word] |= (u32)k.bit;
+			continue;
+		}
+		k.required = ask == ASK_REQUIRED;
+		ok = ok && !k.required;
+		if (missing)
+			missing(ctx, &k);
+	}
+	for (unsigned w = 0; w < NR_VMX_WORDS; w++)
+		out->word[w] |= c->must1[w];
+	return ok;
+}
+
+const char *vmx_control_name(enum vmx_word word, u64 bit)
+{
+	for (unsigned i = 0; i < NR_CONTROLS; i++) {
+		if (controls[i].word == word && controls[i].bit == bit)
+			return controls[i].name;
+	}
+	return NULL;
+}
+
+const char *vmx_ept_missing(const struct vmx_caps *c)
+{
+	if (!(c->ept_vpid & EPT_CAP_PAGE_WALK_4))
+		return "EPT page walks of length 4";
+	if (!(c->ept_vpid & EPT_CAP_WB))
+		return "write-back EPT paging structures";
+	if (!(c->ept_vpid & EPT_CAP_INVEPT) ||
+	    !(c->ept_vpid & (EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL)))
+		return "INVEPT";
+	return NULL;
+}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# Tallyvisor. `make help` lists what there is; `make run` and `make test` are the two that matter.
+
+BUILD ?= build
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+.DELETE_ON_ERROR:
+
+.PHONY: all
+all:
+
+include mk/core.mk
+include mk/boot.mk
+include mk/run.mk
+include mk/host-tests.mk
+include mk/fuzz.mk
+include mk/test.mk
+
+# tallyvisor.efi is the whole hypervisor.
+all: $(BUILD)/tallyvisor.efi
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: help
+help:
+	@echo "make run         boot Linux under Tallyvisor; this terminal becomes its console"
+	@echo "                 PAGING=ept|bare ENGINE=auto|bochs|qemu CPU= MEM= KERNEL= INITRD="
+	@echo "                 CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
+	@echo "make test        everything: host tests, fuzzers briefly, boots in emulators"
+	@echo "make             build $(BUILD)/tallyvisor.efi"
+	@echo "make test-host   host tests only        (TESTS=\"lapic pit\" picks some)"
+	@echo "make test-boot   boots in emulators only (PYTEST=\"-k name\" picks some)"
+	@echo "make fuzz        fuzzers, FUZZ_TIME=20 seconds each"
+	@echo "make check       which room includes which; formatting"
+	@echo "make clean"

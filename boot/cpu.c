@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the processor must have, as far as it can be asked without VMX instructions: here the
+ * firmware can still show the answer.
+ */
+#include "boot/boot.h"
+
+#include "boot/io.h"
+#include "lib/fmt.h"
+#include "msr_index.h"
+#include "vmx/caps.h"
+#include "x86.h"
+
+#define CPUID_1_ECX_VMX BIT(5)
+#define CPUID_80000001_EDX_NX BIT(20)
+
+/** Secondary controls that a paging mode cannot do without. */
+static const u64 mode_requires[PAGING_MODES] = {
+	[PAGING_EPT] = CPU2_EPT,
+};
+
+/** Names of what is missing, as a list. */
+struct missing {
+	char names[160];
+	int length;
+};
+
+static bool has_nx(void)
+{
+	return cpuid(0x80000000).eax >= 0x80000001 && cpuid(0x80000001).edx & CPUID_80000001_EDX_NX;
+}
+
+static u64 read_capability(void *ctx, u32 msr)
+{
+	(void)ctx;
+	return rdmsr(msr);
+}
+
+static void add_name(struct missing *m, const char *name)
+{
+	if (m->length < (int)sizeof(m->names))
+		m->length +=
+			fmt_snprintf(m->names + m->length, sizeof(m->names) - (size_t)m->length,
+				     "%s%s", m->length ? ", " : "", name);
+}
+
+static void note_missing(void *ctx, const struct vmx_control *control)
+{
+	if (control->required)
+		add_name(ctx, control->name);
+}
+
+static EFI_STATUS check_vmx_controls(struct boot *b)
+{
+	u32 mode = b->info->options.paging;
+	struct missing missing = {.length = 0};
+	struct vmx_caps caps;
+	struct vmx_controls chosen;
+	const char *ept;
+
+	vmx_caps_read(&caps, read_capability, NULL);
+	vmx_choose_controls(&caps, 0, mode_requires[mode], 0, &chosen, note_missing, &missing);
+	ept = mode_requires[mode] & CPU2_EPT ? vmx_ept_missing(&caps) : NULL;
+	if (ept && vmx_caps_has(&caps, WORD_CPU2, CPU2_EPT))
+		add_name(&missing, ept);
+	if (!missing.length)
+		return EFI_SUCCESS;
+	return refuse(b, EFI_UNSUPPORTED,
+		      "the VMX of this CPU lacks what paging=%s requires (%s): use a newer CPU, or "
+		      "if this "
+		      "is a virtual machine, a richer CPU model",
+		      paging_name(mode), missing.names);
+}
+
+EFI_STATUS check_cpu(struct boot *b)
+{
+	u64 feature_control;
+
+	if (!(cpuid(1).ecx & CPUID_1_ECX_VMX))
+		return refuse(b, EFI_UNSUPPORTED,
+			      "this CPU has no VMX, or the hypervisor it runs under hides it: use "
+			      "an Intel "
+			      "CPU with VT-x, or switch nested virtualization on");
+	feature_control = rdmsr(MSR_IA32_FEATURE_CONTROL);
+	if (feature_control & FEAT_CTL_LOCKED &&
+	    !(feature_control & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX))
+		return refuse(
+			b, EFI_UNSUPPORTED,
+			"VMX is locked off in IA32_FEATURE_CONTROL (0x%lx): switch on \"Intel "
+			"Virtualization Technology\" (VT-x) in the BIOS setup, then power off and "
+			"on",
+			feature_control);
+	if (!has_nx())
+		return refuse(b, EFI_UNSUPPORTED,
+			      "this CPU has no execute-disable bit (NX): switch on \"Execute "
+			      "Disable Bit\" in "
+			      "the BIOS setup");
+	if (read_cr4() & X86_CR4_LA57)
+		return refuse(b, EFI_UNSUPPORTED,
+			      "the firmware runs with 5-level paging (CR4.LA57): switch \"5-level "
+			      "paging\" "
+			      "(LA57) off in the BIOS setup");
+	return check_vmx_controls(b);
+}

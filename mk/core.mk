@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# The core: freestanding, linked at CORE_BASE by linker.ld, without FPU or SSE registers, so that
+# the guest's stay in the processor. Linked twice: the first link's symbols become the table that
+# the panic screen reads.
+
+CC ?= gcc
+CORE_SRCS := $(wildcard vmm/*.c ept/*.c guest/*.c vmx/*.c) \
+	$(filter-out lib/options.c,$(wildcard lib/*.c)) lib/options.c
+CORE_OBJS := $(CORE_SRCS:%.c=$(BUILD)/core/%.o) $(BUILD)/core/vmm/entry.o
+CORE_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wmissing-prototypes -Wvla \
+	-ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	-fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
+	-fno-strict-aliasing -fcf-protection=none -ffile-prefix-map=$(CURDIR)/= \
+	-Iinclude -I. -MMD -MP
+CORE_LDFLAGS := -nostdlib -static -no-pie -Wl,-T,linker.ld -Wl,--build-id=none \
+	-Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--fatal-warnings
+
+CORE_ELF := $(BUILD)/core.elf
+
+$(BUILD)/core/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)echo "  CC    $<"; $(CC) $(CORE_CFLAGS) -c -o $@ $<
+
+# Its loops must not become calls of the functions that they are.
+$(BUILD)/core/lib/mem.o: CORE_CFLAGS += -fno-tree-loop-distribute-patterns
+
+$(BUILD)/core/vmm/entry.o: vmm/entry.asm
+	@mkdir -p $(@D)
+	$(Q)echo "  NASM  $<"; nasm -f elf64 -w+all -o $@ $<
+
+$(BUILD)/core/syms0.o $(BUILD)/core/syms1.o: $(BUILD)/core/%.o: $(BUILD)/core/%.c
+	$(Q)$(CC) $(CORE_CFLAGS) -c -o $@ $<
+
+$(BUILD)/core/syms0.c: tools/mksyms.py
+	@mkdir -p $(@D)
+	$(Q)python3 tools/mksyms.py < /dev/null > $@
+
+$(BUILD)/core0.elf: $(CORE_OBJS) $(BUILD)/core/syms0.o linker.ld
+	$(Q)echo "  LD    $@"; $(CC) $(CORE_LDFLAGS) -o $@ $(CORE_OBJS) $(BUILD)/core/syms0.o
+
+$(BUILD)/core/syms1.c: $(BUILD)/core0.elf tools/mksyms.py
+	$(Q)nm --defined-only $< | python3 tools/mksyms.py > $@
+
+$(CORE_ELF): $(BUILD)/core0.elf $(BUILD)/core/syms1.o
+	$(Q)echo "  LD    $@"; $(CC) $(CORE_LDFLAGS) -o $@ $(CORE_OBJS) $(BUILD)/core/syms1.o
+
+-include $(CORE_OBJS:.o=.d)

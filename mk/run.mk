@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# `make run`: everything from what apt lacks to the guest's console. Each variable becomes an
+# option of tools/tallyvisor-run; docs/running.md says what they mean.
+
+GUEST_PROGRAMS := $(patsubst tools/guest/%.c,$(BUILD)/guest/%,$(wildcard tools/guest/*.c))
+
+# Static, because the guest has no libraries; with the core's own table printer.
+GUEST_LIBS := lib/exit_stats.c lib/exit_reasons.c lib/fmt.c
+$(BUILD)/guest/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exit_reasons.def
+	@mkdir -p $(@D)
+	$(Q)echo "  CC    $<"; gcc -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -I. -static \
+		-o $@ $< $(GUEST_LIBS)
+
+.PHONY: guest-programs
+guest-programs: $(GUEST_PROGRAMS)
+
+# Variable of make : option of the tool.
+RUN_TABLE := PAGING:paging ENGINE:engine CPU:cpu MEM:mem KERNEL:kernel INITRD:initrd \
+	CMDLINE:cmdline GUEST_RUN:guest-run OPTIONS:options OUT:out TIMEOUT:timeout
+RUN_GIVEN := $(foreach row,$(RUN_TABLE),$(if $(value $(firstword $(subst :, ,$(row)))),$(row)))
+# The text goes through the environment exactly as it was typed: a `$` in it means nothing to make
+# or to the shell.
+$(foreach row,$(RUN_GIVEN),$(eval export TYPED_$(firstword $(subst :, ,$(row))) := \
+	$$(value $(firstword $(subst :, ,$(row))))))
+RUN_OPTIONS := $(foreach row,$(RUN_GIVEN),\
+	--$(lastword $(subst :, ,$(row)))="$$TYPED_$(firstword $(subst :, ,$(row)))")
+
+.PHONY: run
+run:
+	@tools/tallyvisor-deps build
+	@$(MAKE) --no-print-directory all guest-programs
+	@tools/tallyvisor-run --build "$(BUILD)" $(RUN_OPTIONS)

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* The serial console: a ring over a polled 16550. */
+#include "console.h"
+
+#include "core.h"
+#include "insn.h"
+#include "lib/fmt.h"
+
+/* PC16550D data sheet, "Registers". */
+#define UART_DATA 0
+#define UART_IER 1
+#define UART_FCR 2
+#define UART_LCR 3
+#define UART_MCR 4
+#define UART_LSR 5
+#define UART_SCR 7
+#define LCR_8N1 0x03
+#define LCR_DLAB 0x80
+#define LSR_DR 0x01
+#define LSR_THRE 0x20
+#define LSR_TEMT 0x40
+
+#define LOG_LINE_MAX 512
+
+void console_init(u16 port)
+{
+	struct console *c = &core.console;
+
+	c->port = port;
+	outb(port + UART_SCR, 0x5a);
+	c->present = inb(port + UART_SCR) == 0x5a;
+	if (!c->present)
+		return;
+	outb(port + UART_IER, 0);
+	outb(port + UART_LCR, LCR_DLAB | LCR_8N1);
+	outb(port + UART_DATA, 1);
+	outb(port + UART_IER, 0);
+	outb(port + UART_LCR, LCR_8N1);
+	outb(port + UART_FCR, 0x01); /* FIFOs on, nothing cleared: the firmware may be sending */
+	outb(port + UART_MCR, 0x03);
+}
+
+bool console_pump(void)
+{
+	struct console *c = &core.console;
+
+	if (c->head == c->tail)
+		return false;
+	if (!c->present) {
+		c->tail = c->head;
+		return false;
+	}
+	if (inb(c->port + UART_LSR) & LSR_THRE) {
+		for (unsigned i = 0; i < CONSOLE_FIFO && c->tail != c->head; i++)
+			outb(c->port + UART_DATA, c->ring[c->tail++ % CONSOLE_RING]);
+	}
+	return c->head != c->tail;
+}
+
+void console_flush(void)
+{
+	while (console_pump())
+		cpu_pause();
+	/* Also what is in the FIFO: the machine may be switched off next. */
+	while (core.console.present && !(inb(core.console.port + UART_LSR) & LSR_TEMT))
+		cpu_pause();
+}
+
+static void put_raw(u8 byte)
+{
+	struct console *c = &core.console;
+
+	while (c->head - c->tail == CONSOLE_RING) {
+		console_pump();
+		cpu_pause();
+	}
+	c->ring[c->head++ % CONSOLE_RING] = byte;
+}
+
+void console_put(void *unused, u8 byte)
+{
+	struct console *c = &core.console;
+
+	(void)unused;
+	put_raw(byte);
+	if (byte == '\n' || byte == '\r')
+		c->column = 0;
+	else
+		c->column++;
+	console_pump();
+}
+
+void console_line(void *unused, const char *line)
+{
+	(void)unused;
+	if (core.console.column) {
+		put_raw('\r');
+		put_raw('\n');
+		core.console.column = 0;
+	}
+	for (; *line; line++) {
+		if (*line == '\n')
+			put_raw('\r');
+		put_raw((u8)*line);
+	}
+}
+
+void klog(const char *f, ...)
+{
+	char line[LOG_LINE_MAX];
+	int n = fmt_snprintf(line, sizeof(line) - 1, "%s", LOG_PREFIX);
+	va_list ap;
+
+	va_start(ap, f);
+	n += fmt_vsnprintf(line + n, sizeof(line) - 1 - n, f, ap);
+	va_end(ap);
+	if (n > (int)sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n] = '\n';
+	line[n + 1] = 0;
+	console_line(NULL, line);
+	console_pump();
+}
+
+int console_get(void)
+{
+	struct console *c = &core.console;
+
+	if (!c->present || !(inb(c->port + UART_LSR) & LSR_DR))
+		return -1;
+	return inb(c->port + UART_DATA);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptor tables and traps of the physical processor. */
+#include "cpu.h"
+
+#include "core.h"
+#include "host_timer.h"
+#include "insn.h"
+#include "mce.h"
+#include "panic.h"
+#include "x86.h"
+
+#define IDT_INTERRUPT_GATE 0x8e
+#define IST_NMI 1
+#define IST_DF 2
+#define IST_MC 3
+
+extern char __stack_nmi_top[], __stack_df_top[], __stack_mc_top[];
+extern const u64 trap_stubs[256]; /* entry.asm */
+
+static void set_gate(struct idt_gate *g, u64 handler, u8 ist)
+{
+	*g = (struct idt_gate){
+		.offset_lo = (u16)handler,
+		.selector = HOST_CS,
+		.ist = ist,
+		.attributes = IDT_INTERRUPT_GATE,
+		.offset_mid = (u16)(handler >> 16),
+		.offset_hi = (u32)(handler >> 32),
+	};
+}
+
+static void init_gdt(struct cpu *c)
+{
+	u64 tss = (u64)&c->tss;
+
+	c->gdt[1] = 0x00af9b000000ffffull; /* 64-bit code */
+	c->gdt[2] = 0x00cf93000000ffffull; /* data */
+	c->gdt[3] = (sizeof(c->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 |
+		    (tss >> 24 & 0xff) << 56;
+	c->gdt[4] = tss >> 32;
+	c->tss.io_map_base = sizeof(c->tss);
+	c->tss.ist[IST_NMI - 1] = (u64)__stack_nmi_top;
+	c->tss.ist[IST_DF - 1] = (u64)__stack_df_top;
+	c->tss.ist[IST_MC - 1] = (u64)__stack_mc_top;
+}
+
+static void load_tables(struct cpu *c)
+{
+	struct __attribute__((packed)) {
+		u16 limit;
+		u64 base;
+	} gdtr = {sizeof(c->gdt) - 1, (u64)c->gdt}, idtr = {sizeof(c->idt) - 1, (u64)c->idt};
+
+	__asm__ volatile("lgdt %0\n\t"
+			 "pushq %1\n\t"
+			 "leaq 1f(%%rip), %%rax\n\t"
+			 "pushq %%rax\n\t"
+			 "lretq\n"
+			 "1:\n\t"
+			 "mov %2, %%ss\n\t"
+			 "mov %2, %%ds\n\t"
+			 "mov %2, %%es\n\t"
+			 "mov %3, %%fs\n\t"
+			 "mov %3, %%gs\n\t"
+			 "ltr %w4\n\t"
+			 "lidt %5"
+			 :
+			 : "m"(gdtr), "i"(HOST_CS), "r"(HOST_DS), "r"(0), "r"(HOST_TR), "m"(idtr)
+			 : "rax", "memory");
+}
+
+/** Mask both 8259s after moving them out of the way of the exceptions: the firmware may have left
+ *  a line enabled, and a spurious interrupt cannot be masked. */
+static void mask_pics(void)
+{
+	outb(0x20, 0x11);
+	outb(0xa0, 0x11);
+	outb(0x21, 0x20);
+	outb(0xa1, 0x28);
+	outb(0x21, 0x04);
+	outb(0xa1, 0x02);
+	outb(0x21, 0x01);
+	outb(0xa1, 0x01);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+}
+
+void cpu_init(void)
+{
+	struct cpu *c = &core.cpu;
+
+	init_gdt(c);
+	for (unsigned i = 0; i < 256; i++)
+		set_gate(&c->idt[i], trap_stubs[i], 0);
+	c->idt[NMI_VECTOR].ist = IST_NMI;
+	c->idt[DF_VECTOR].ist = IST_DF;
+	c->idt[MC_VECTOR].ist = IST_MC;
+	load_tables(c);
+	write_cr4(read_cr4() | X86_CR4_MCE);
+	mask_pics();
+}
+
+void host_interrupt(u8 vector)
+{
+	if (vector == HOST_SPURIOUS_VECTOR)
+		return; /* SDM volume 3, section 11.9: no EOI for a spurious interrupt */
+	if (vector == HOST_TIMER_VECTOR)
+		core.cpu.timer_fired = true;
+	else
+		core.cpu.stray_interrupts++;
+	host_timer_eoi();
+}
+
+void trap(struct trap_frame *f)
+{
+	if (f->vector == NMI_VECTOR) {
+		/* Taken between a VM exit and the next entry, or handed on by exit reason 0.
+		 * Nothing here asks for NMIs: they are counted, and shown with the statistics. */
+		core.cpu.nmis++;
+		return;
+	}
+	if (f->vector >= 32) {
+		host_interrupt((u8)f->vector);
+		return;
+	}
+	if (f->vector == MC_VECTOR)
+		panic_machine_check("in the hypervisor");
+	panic_trap(f);
+}

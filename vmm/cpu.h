@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One physical processor: descriptor tables, exception stacks, its interrupt handlers, and the
+ * VMXON state.
+ */
+#ifndef TV_CPU_H
+#define TV_CPU_H
+
+#include "types.h"
+
+/* Selectors of the host's GDT. */
+#define HOST_CS 0x08
+#define HOST_DS 0x10
+#define HOST_TR 0x18
+
+/** The only interrupt vector that the host itself uses: its local APIC's timer. */
+#define HOST_TIMER_VECTOR 0xef
+#define HOST_SPURIOUS_VECTOR 0xff
+
+struct tss {
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7];
+	u64 reserved2;
+	u16 reserved3, io_map_base;
+} __attribute__((packed));
+
+struct idt_gate {
+	u16 offset_lo, selector;
+	u8 ist, attributes;
+	u16 offset_mid;
+	u32 offset_hi, reserved;
+};
+
+/** What the stubs of entry.asm push, lowest address first. */
+struct trap_frame {
+	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	u64 vector, error;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+struct cpu {
+	struct tss tss;
+	u64 gdt[5];
+	struct idt_gate idt[256];
+	u64 cr3;
+	u8 *vmxon_region;
+	u64 nmis;	      /* taken in host context */
+	u64 stray_interrupts; /* vectors that nobody here asked for */
+	bool timer_fired;
+	u64 tsc_per_measure, apic_per_measure; /* clock ratio: TSC and APIC-timer ticks */
+	bool timer_x2apic;
+	volatile u32 *lapic;
+};
+
+/** GDT, IDT, TSS with IST stacks for NMI, #DF and #MC; CR4.MCE on; everything masked at the PICs.
+ */
+void cpu_init(void);
+
+/** The common handler of entry.asm's stubs. */
+void trap(struct trap_frame *f);
+
+/** A host interrupt that a VM exit acknowledged (or that arrived while idle): handle and EOI. */
+void host_interrupt(u8 vector);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Event injection: what the guest must see next, and when it can. */
+#include "event.h"
+
+#include "insn.h"
+#include "machine.h"
+#include "vmcs.h"
+
+static void queue(struct vcpu *v, u32 info, u32 error, u32 insn_len)
+{
+	v->event_info = info | (u32)INTR_INFO_VALID;
+	v->event_error = error;
+	v->event_insn_len = insn_len;
+	v->requests |= REQ_EVENT;
+}
+
+enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+
+static enum fault_class fault_class(u8 vector)
+{
+	switch (vector) {
+	case PF_VECTOR:
+		return PAGE_FAULT;
+	case DE_VECTOR:
+	case TS_VECTOR:
+	case NP_VECTOR:
+	case SS_VECTOR:
+	case GP_VECTOR:
+		return CONTRIBUTORY;
+	default:
+		return BENIGN;
+	}
+}
+
+/** The vector of the hardware exception whose delivery the exit cut short, or -1. */
+static int cut_exception(const struct vcpu *v)
+{
+	u32 info = v->idt_vectoring;
+
+	if (!(info & INTR_INFO_VALID) || (info & INTR_INFO_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
+		return -1;
+	return info & INTR_INFO_VECTOR_MASK;
+}
+
+static void exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	int first = cut_exception(v);
+
+	if (first == DF_VECTOR && fault_class(vector) != BENIGN) {
+		machine_end(v->machine, OUTCOME_TRIPLE_FAULT);
+		return;
+	}
+	if (first >= 0 &&
+	    ((fault_class((u8)first) == CONTRIBUTORY && fault_class(vector) == CONTRIBUTORY) ||
+	     (fault_class((u8)first) == PAGE_FAULT && fault_class(vector) != BENIGN))) {
+		vector = DF_VECTOR;
+		has_error = true;
+		error = 0;
+	}
+	queue(v, vector | INTR_TYPE_HARD_EXCEPTION | (has_error ? INTR_INFO_ERROR_CODE : 0), error,
+	      0);
+}
+
+void event_exception(struct vcpu *v, u8 vector)
+{
+	exception(v, vector, false, 0);
+}
+
+void event_exception_error(struct vcpu *v, u8 vector, u32 error)
+{
+	exception(v, vector, true, error);
+}
+
+enum exit_action event_gp(struct vcpu *v)
+{
+	event_exception_error(v, GP_VECTOR, 0);
+	return EXIT_RETRY;
+}
+
+enum exit_action event_ud(struct vcpu *v)
+{
+	event_exception(v, UD_VECTOR);
+	return EXIT_RETRY;
+}
+
+void event_page_fault(struct vcpu *v, gva_t gva, u32 error)
+{
+	/* CR2 is in no VMCS field: the guest's value lives in the register itself, since the host
+	 * takes no page fault that it survives. */
+	write_cr2(gva.v);
+	event_exception_error(v, PF_VECTOR, error);
+}
+
+void event_replay(struct vcpu *v)
+{
+	u32 info = v->idt_vectoring;
+	u32 type = info & INTR_INFO_TYPE_MASK;
+
+	if (!(info & INTR_INFO_VALID) || v->event_info)
+		return;
+	/* Section 28.2.4: bit 12 is undefined here; the NMI that was being delivered blocks NMIs
+	 * only once it is delivered. */
+	if (type == INTR_TYPE_NMI)
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
+			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~(u32)INTERRUPTIBILITY_NMI);
+	info &= ~(u32)INTR_INFO_NMI_UNBLOCK;
+	queue(v, info, info & INTR_INFO_ERROR_CODE ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0,
+	      vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
+}
+
+static void set_cpu1(struct vcpu *v, u32 bits, bool on)
+{
+	u32 want = on ? v->cpu1 | bits : v->cpu1 & ~bits;
+
+	if (want != v->cpu1) {
+		v->cpu1 = want;
+		vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, want);
+	}
+}
+
+static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
+{
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
+	if (info & INTR_INFO_ERROR_CODE)
+		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, error);
+	switch (info & INTR_INFO_TYPE_MASK) {
+	case INTR_TYPE_SOFT_INTERRUPT:
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+	case INTR_TYPE_SOFT_EXCEPTION:
+		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, insn_len);
+	}
+	v->injecting = true;
+}
+
+bool event_irq_allowed(struct vcpu *v)
+{
+	return (vcpu_rflags(v) & X86_EFLAGS_IF) &&
+	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
+		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+}
+
+static bool nmi_allowed(void)
+{
+	return !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
+		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI));
+}
+
+/** An NMI is pending: inject it or wait for the window. True: it took this entry's slot. */
+static bool try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
+{
+	bool virtual_nmis = v->machine->vmx.word[WORD_PIN] & PIN_VIRTUAL_NMIS;
+
+	if (slot_free && nmi_allowed()) {
+		apic->nmi_pending = false;
+		inject(v, NMI_VECTOR | INTR_TYPE_NMI | (u32)INTR_INFO_VALID, 0, 0);
+		return true;
+	}
+	if (virtual_nmis)
+		set_cpu1(v, CPU1_NMI_WINDOW, true);
+	return false;
+}
+
+void event_prepare_entry(struct vcpu *v)
+{
+	struct pc *pc = &v->machine->pc;
+	struct lapic *apic = &pc->lapic[v->index];
+	/* A timer may fire after an event was chosen for this entry: the next one must wait. */
+	bool slot_free = !v->injecting;
+	int vector;
+
+	v->requests &= ~REQ_EVENT;
+	if (apic->init_pending) {
+		/* INIT sends the boot processor to its reset vector, where the firmware would start
+		 * the machine anew. */
+		machine_end(v->machine, OUTCOME_RESET);
+		return;
+	}
+	if (v->event_info && slot_free) {
+		inject(v, v->event_info, v->event_error, v->event_insn_len);
+		v->event_info = 0;
+		slot_free = false;
+	}
+	set_cpu1(v, CPU1_NMI_WINDOW, false);
+	if (apic->nmi_pending && try_nmi(v, apic, slot_free))
+		slot_free = false;
+
+	vector = pc_pending_irq(pc, v->index);
+	if (vector >= 0 && slot_free && event_irq_allowed(v)) {
+		inject(v, pc_ack_irq(pc, v->index) | INTR_TYPE_EXTERNAL | (u32)INTR_INFO_VALID, 0,
+		       0);
+		vector = pc_pending_irq(pc, v->index);
+	}
+	set_cpu1(v, CPU1_INTERRUPT_WINDOW, vector >= 0);
+}

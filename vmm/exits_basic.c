@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Exits that are not about one instruction: exceptions, interrupts, windows, timers, failures. */
+#include "console.h"
+#include "core.h"
+#include "event.h"
+#include "exit_reasons.h"
+#include "insn.h"
+#include "machine.h"
+#include "mce.h"
+#include "panic.h"
+#include "run.h"
+#include "vmcs.h"
+
+#define DR6_ACTIVE_LOW 0xffff0ff0ull
+#define DR7_GD BIT(13)
+
+/** An IRET had unblocked NMIs when this exit cut it short: block them again (SDM volume 3,
+ *  section 28.2.3 "Information About NMI Unblocking Due to IRET"). */
+static void restore_nmi_blocking(const struct vcpu *v, u32 info)
+{
+	if (!(v->idt_vectoring & INTR_INFO_VALID) && (info & INTR_INFO_NMI_UNBLOCK) &&
+	    (info & INTR_INFO_VECTOR_MASK) != DF_VECTOR)
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
+			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
+}
+
+/** #DB exits before DR6 and DR7.GD change; the qualification says how (section 28.2.1). */
+static enum exit_action reflect_debug(struct vcpu *v, u32 info)
+{
+	u64 dr6 = (read_dr6() & ~0xfull) | DR6_ACTIVE_LOW;
+
+	write_dr6(dr6 | vcpu_qual(v));
+	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
+	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) { /* INT1 */
+		v->event_info = DB_VECTOR | INTR_TYPE_PRIV_SW_EXCEPTION | (u32)INTR_INFO_VALID;
+		v->event_insn_len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
+		v->requests |= REQ_EVENT;
+		return EXIT_RETRY;
+	}
+	event_exception(v, DB_VECTOR);
+	return EXIT_RETRY;
+}
+
+enum exit_action handle_exception_nmi(struct vcpu *v)
+{
+	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+
+	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_NMI) {
+		/* A physical NMI: the host's. What trap() does for one that arrives outside the
+		 * guest; NMIs stay blocked until an IRET, which this makes. */
+		__asm__ volatile("int $2");
+		return EXIT_RETRY;
+	}
+	restore_nmi_blocking(v, info);
+	switch (vector) {
+	case DB_VECTOR:
+		return reflect_debug(v, info);
+	case AC_VECTOR:
+		event_exception_error(v, AC_VECTOR, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
+		return EXIT_RETRY;
+	case MC_VECTOR:
+		panic_machine_check("while the guest ran");
+	default:
+		return stop_unsupported(v, "exception %u exited, which nobody asked for", vector);
+	}
+}
+
+enum exit_action handle_external_interrupt(struct vcpu *v)
+{
+	(void)v;
+	host_interrupt(vmcs_read32(VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK);
+	return EXIT_RETRY;
+}
+
+enum exit_action handle_triple_fault(struct vcpu *v)
+{
+	klog("the guest took a triple fault: an exception while a double fault was delivered");
+	machine_end(v->machine, OUTCOME_TRIPLE_FAULT);
+	print_diagnosis(v);
+	return EXIT_STOP;
+}
+
+enum exit_action handle_init_signal(struct vcpu *v)
+{
+	return stop_unsupported(v, "the physical processor received an INIT signal");
+}
+
+enum exit_action handle_sipi(struct vcpu *v)
+{
+	return stop_unsupported(v, "a start-up IPI arrived, but no vcpu waits for one");
+}
+
+enum exit_action handle_interrupt_window(struct vcpu *v)
+{
+	v->requests |= REQ_EVENT;
+	return EXIT_RETRY;
+}
+
+enum exit_action handle_nmi_window(struct vcpu *v)
+{
+	v->requests |= REQ_EVENT;
+	return EXIT_RETRY;
+}
+
+enum exit_action handle_preemption_timer(struct vcpu *v)
+{
+	(void)v;
+	return EXIT_RETRY; /* settle() finds the deadline reached */
+}
+
+enum exit_action handle_task_switch(struct vcpu *v)
+{
+	static const char *const how[] = {"CALL", "IRET", "JMP", "a task gate"};
+
+	return stop_unsupported(v, "hardware task switch by %s to selector 0x%llx",
+				how[vcpu_qual(v) >> 30 & 3],
+				(unsigned long long)(vcpu_qual(v) & 0xffff));
+}
+
+enum exit_action handle_entry_failure(struct vcpu *v)
+{
+	u32 nr = v->exit_reason & EXIT_REASON_BASIC_MASK;
+	const char *cause = exit_reason_cause(nr);
+
+	klog("VM entry failed with exit reason 0x%08x: %s (qualification %llu)", v->exit_reason,
+	     cause ? cause : "?", (unsigned long long)vcpu_qual(v));
+	machine_end(v->machine, OUTCOME_ENTRY_FAILURE);
+	print_diagnosis(v);
+	return EXIT_STOP;
+}
+
+/** The control for this exit is 0 (vmcs_setup.c checked it), or the event cannot occur outside SMM.
+ */
+enum exit_action handle_impossible(struct vcpu *v)
+{
+	panic("impossible VM exit %u (%s): its control is off", v->exit_reason,
+	      exit_reason_name(v->exit_reason & EXIT_REASON_BASIC_MASK));
+}
+
+/** Exits of the dual-monitor treatment of SMM, which this hypervisor never activates. */
+enum exit_action handle_smm_only(struct vcpu *v)
+{
+	panic("VM exit %u (%s), which only an SMM monitor can get", v->exit_reason,
+	      exit_reason_name(v->exit_reason & EXIT_REASON_BASIC_MASK));
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Exits of single instructions. */
+#include "console.h"
+#include "core.h"
+#include "event.h"
+#include "host_timer.h"
+#include "insn.h"
+#include "machine.h"
+#include "run.h"
+#include "vmcs.h"
+
+static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
+{
+	struct machine *m = v->machine;
+	u64 start = rdtsc();
+
+	*out = (struct cpuid_regs){0};
+	if (subleaf == 0)
+		machine_snapshot(m);
+	else if (subleaf == 1 && m->snapshot.seq) {
+		machine_print_snapshot(m, "snapshot");
+		v->idle_away += rdtsc() - start; /* printing is no CPUID's cost */
+	}
+	out->eax = m->snapshot.seq;
+}
+
+static bool hypervisor_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out)
+{
+	struct machine *m = v->machine;
+
+	if (leaf >> 28 != 4)
+		return false;
+	switch (leaf) {
+	case TV_CPUID_SNAPSHOT:
+		snapshot_cpuid(v, subleaf, out);
+		return true;
+	case TV_CPUID_READ:
+		exit_snapshot_cpuid(&m->snapshot, subleaf, out);
+		return true;
+	}
+	if (cpuid_hypervisor(&m->cpuid, leaf, out))
+		return true;
+	/* With several vcpus the leaves give the sum. */
+	if (m->nr_vcpus == 1)
+		return exit_stats_cpuid(&v->stats, m->cpuid.leaves, leaf, subleaf, out);
+
+	struct exit_stats sum = {0};
+
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		exit_stats_add(&sum, &m->vcpu[i]->stats);
+	return exit_stats_cpuid(&sum, m->cpuid.leaves, leaf, subleaf, out);
+}
+
+enum exit_action handle_cpuid(struct vcpu *v)
+{
+	u32 leaf = (u32)v->gpr[REG_RAX], subleaf = (u32)v->gpr[REG_RCX];
+	struct cpuid_regs r;
+
+	if (!hypervisor_cpuid(v, leaf, subleaf, &r)) {
+		const struct lapic *apic = &v->machine->pc.lapic[v->index];
+		struct cpuid_vcpu cv = {
+			.apic_id = apic->id,
+			.apic_enabled = lapic_enabled(apic),
+			.cr4 = vcpu_cr4(v),
+			.xcr0 = v->xcr0,
+			.xss = v->msr.xss,
+		};
+
+		cpuid_guest(&v->machine->cpuid, &cv, leaf, subleaf, &r);
+	}
+	v->gpr[REG_RAX] = r.eax;
+	v->gpr[REG_RBX] = r.ebx;
+	v->gpr[REG_RCX] = r.ecx;
+	v->gpr[REG_RDX] = r.edx;
+	return EXIT_ADVANCE;
+}
+
+/** Can anything end this HLT? */
+static bool wake_pending(struct vcpu *v)
+{
+	const struct pc *pc = &v->machine->pc;
+
+	return pc->lapic[v->index].nmi_pending || pc_pending_irq(pc, v->index) >= 0;
+}
+
+enum exit_action handle_hlt(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+	u64 slice = core.tsc_hz / 1000; /* the serial transmitter wants a look each millisecond */
+
+	if (!(vcpu_rflags(v) & X86_EFLAGS_IF) && !wake_pending(v)) {
+		klog("the guest halted with interrupts disabled: nothing can wake it");
+		machine_end(m, OUTCOME_HALTED);
+		return EXIT_STOP;
+	}
+	while (!wake_pending(v) && m->outcome == OUTCOME_NONE) {
+		u64 now = machine_now(m);
+		u64 until = machine_deadline(m);
+
+		if (now < until) {
+			if (console_pump())
+				until = MIN(until, now + slice);
+			host_sleep_until(until == NEVER ? NEVER : until + m->tsc_start);
+			u64 slept = machine_now(m) - now;
+
+			v->idle_away += slept;
+			v->stats.idle_cycles += slept;
+		}
+		machine_tick(m, machine_now(m));
+	}
+	v->requests |= REQ_EVENT | REQ_DEADLINE;
+	return EXIT_ADVANCE;
+}
+
+/** INVD must not drop what the host has in its caches, and the guest's memory is coherent without
+ *  it, as it is without WBINVD: no device writes to it behind the caches. */
+enum exit_action handle_invd(struct vcpu *v)
+{
+	(void)v;
+	return EXIT_ADVANCE;
+}
+
+enum exit_action handle_wbinvd(struct vcpu *v)
+{
+	(void)v;
+	return EXIT_ADVANCE;
+}
+
+/** The guest's CPUID shows no performance-monitoring unit: there is no counter to read. */
+enum exit_action handle_rdpmc(struct vcpu *v)
+{
+	return event_gp(v);
+}
+
+/** An instruction that the guest's CPUID does not have: VMX, SMX, TDX, MONITOR and MWAIT. */
+enum exit_action handle_hidden_instruction(struct vcpu *v)
+{
+	return event_ud(v);
+}
+
+enum exit_action handle_xsetbv(struct vcpu *v)
+{
+	u64 value = vcpu_edx_eax(v);
+
+	/* The processor has checked CR4.OSXSAVE and the privilege level before this exit. */
+	if ((u32)v->gpr[REG_RCX] != 0 || !xcr0_valid(value, v->machine->cpuid.xcr0_allowed))
+		return event_gp(v);
+	v->xcr0 = value;
+	xsetbv(0, value);
+	return EXIT_ADVANCE;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Accesses where no memory is: devices, by decoding and emulating the instruction. */
+#include "event.h"
+#include "guest/insn.h"
+#include "guest/walk.h"
+#include "lib/fmt.h"
+#include "lib/mem.h"
+#include "machine.h"
+#include "run.h"
+#include "vmcs.h"
+
+/** What the emulator's memory callbacks work on. */
+struct emulation {
+	struct vcpu *v;
+	struct walk_regs regs;
+	u32 access; /* WALK_USER or 0 */
+	bool faulted;
+};
+
+static bool refuse(struct emulation *e, gva_t gva, enum walk_status status,
+		   const struct walk_result *out)
+{
+	e->faulted = true;
+	if (status == WALK_FAULT)
+		event_page_fault(e->v, gva, out->pferr);
+	else
+		stop_unsupported(e->v, "a paging structure of its lies outside memory, at 0x%llx",
+				 (unsigned long long)out->gpa.v);
+	return false;
+}
+
+/** Translate an access that must not straddle pages (devices do not). */
+static bool translate(struct emulation *e, gva_t gva, unsigned size, u32 access, gpa_t *gpa)
+{
+	struct walk_result out;
+	enum walk_status status =
+		guest_walk(&e->v->machine->pc.mem, &e->regs, gva, e->access | access, &out);
+
+	if (status != WALK_OK)
+		return refuse(e, gva, status, &out);
+	if ((gva.v & ~PAGE_MASK) + size > PAGE_SIZE) {
+		e->faulted = true;
+		stop_unsupported(e->v, "an access to a device crosses a page, at 0x%llx",
+				 (unsigned long long)gva.v);
+		return false;
+	}
+	*gpa = out.gpa;
+	return true;
+}
+
+static bool mem_read(void *ctx, gva_t gva, unsigned size, u64 *value)
+{
+	struct emulation *e = ctx;
+	struct pc *pc = &e->v->machine->pc;
+	gpa_t gpa;
+
+	*value = 0;
+	if (!translate(e, gva, size, WALK_READ, &gpa))
+		return false;
+	if (!gmem_read(&pc->mem, gpa, value, size))
+		*value = pc_mmio_read(pc, e->v->index, gpa, size);
+	return true;
+}
+
+static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
+{
+	struct emulation *e = ctx;
+	struct pc *pc = &e->v->machine->pc;
+	gpa_t gpa;
+
+	if (!translate(e, gva, size, WALK_WRITE, &gpa))
+		return false;
+	if (!gmem_write(&pc->mem, gpa, &value, size))
+		pc_mmio_write(pc, e->v->index, gpa, size, value);
+	return true;
+}
+
+static void load_state(struct vcpu *v, struct insn_state *st)
+{
+	*st = (struct insn_state){
+		.rip = vcpu_rip(v), .rflags = vcpu_rflags(v), .bits = vcpu_code_bits()};
+	vcpu_reg(v, REG_RSP);
+	memcpy(st->gpr, v->gpr, sizeof(st->gpr));
+	for (unsigned i = 0; i < 6; i++)
+		st->seg_base[i] = vmcs_readl(GUEST_ES_BASE + 2 * i);
+	st->stack_bits = st->bits;
+	if (st->bits != 64)
+		st->stack_bits = vmcs_read32(GUEST_SS_AR_BYTES) & BIT(14) ? 32 : 16;
+}
+
+static void store_state(struct vcpu *v, const struct insn_state *st)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		if (v->gpr[i] != st->gpr[i])
+			vcpu_set_reg(v, i, st->gpr[i]);
+	}
+	if (st->rflags != vcpu_rflags(v)) {
+		v->rflags = st->rflags;
+		vmcs_writel(GUEST_RFLAGS, st->rflags);
+	}
+}
+
+/** The bytes at RIP: as many as can be read. */
+static unsigned fetch(struct emulation *e, u8 bytes[INSN_MAX_LEN])
+{
+	struct vcpu *v = e->v;
+	gva_t at = GVA(vcpu_rip(v) + vmcs_readl(GUEST_CS_BASE));
+	unsigned len = INSN_MAX_LEN, in_page = (unsigned)(PAGE_SIZE - (at.v & ~PAGE_MASK));
+	struct walk_result out;
+	gva_t fault;
+
+	if (guest_virt_read(&v->machine->pc.mem, &e->regs, at, bytes, len, e->access | WALK_FETCH,
+			    &out, &fault) == WALK_OK)
+		return len;
+	/* The instruction may end before the page that is not there. */
+	len = MIN(len, in_page);
+	if (guest_virt_read(&v->machine->pc.mem, &e->regs, at, bytes, len, e->access | WALK_FETCH,
+			    &out, &fault) == WALK_OK)
+		return len;
+	return 0;
+}
+
+static enum exit_action stop_on_insn(struct vcpu *v, gpa_t gpa, const u8 *bytes, unsigned len)
+{
+	char hex[3 * INSN_MAX_LEN + 1] = "";
+
+	for (unsigned i = 0; i < len; i++)
+		fmt_snprintf(hex + 3 * i, 4, "%02x ", bytes[i]);
+	return stop_unsupported(v,
+				"it accessed 0x%llx, where no memory is, by an instruction "
+				"that is not emulated: %s",
+				(unsigned long long)gpa.v, len ? hex : "(not readable)");
+}
+
+static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
+{
+	struct emulation e = {.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0};
+	const struct insn_mem_ops ops = {.read = mem_read, .write = mem_write, .ctx = &e};
+	u8 bytes[INSN_MAX_LEN];
+	struct insn in;
+	struct insn_state st;
+
+	vcpu_walk_regs(v, &e.regs);
+	unsigned len = fetch(&e, bytes);
+
+	if (!len || !insn_decode(&in, bytes, len, vcpu_code_bits()))
+		return stop_on_insn(v, gpa, bytes, len);
+	load_state(v, &st);
+	switch (insn_emulate(&in, &st, &ops)) {
+	case INSN_DONE:
+		store_state(v, &st);
+		vcpu_complete_instruction(v, st.rip);
+		break;
+	case INSN_AGAIN:
+		store_state(v, &st);
+		break;
+	case INSN_FAULT:
+		break;
+	case INSN_UNHANDLED:
+		return stop_on_insn(v, gpa, bytes, len);
+	}
+	v->requests |= REQ_EVENT | REQ_DEADLINE;
+	return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
+}
+
+enum exit_action handle_ept_violation(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+	gpa_t gpa = GPA(vmcs_read64(GUEST_PHYSICAL_ADDRESS));
+	u64 qual = vcpu_qual(v);
+
+	/* As for exceptions, but the bit is in the qualification. */
+	if (!(v->idt_vectoring & INTR_INFO_VALID) && (qual & EPT_VIOLATION_NMI_UNBLOCK))
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
+			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
+	switch (m->paging->ops->ept_violation(m->paging, gpa, qual)) {
+	case PAGING_RETRY:
+		return EXIT_RETRY;
+	case PAGING_MMIO:
+		break;
+	case PAGING_BROKEN:
+		return stop_unsupported(v, "EPT violation at 0x%llx, which is mapped",
+					(unsigned long long)gpa.v);
+	}
+	if (qual & EPT_VIOLATION_FETCH)
+		return stop_unsupported(v,
+					"it executes at guest-physical 0x%llx, where no memory is",
+					(unsigned long long)gpa.v);
+	if ((qual & EPT_VIOLATION_GVA_VALID) && !(qual & EPT_VIOLATION_GVA_TRANSLATED))
+		return stop_unsupported(v,
+					"a paging structure of its lies outside memory, at 0x%llx",
+					(unsigned long long)gpa.v);
+	return emulate_mmio(v, gpa);
+}
+
+enum exit_action handle_ept_misconfig(struct vcpu *v)
+{
+	return stop_unsupported(v, "EPT misconfiguration at 0x%llx: a fault of this hypervisor",
+				(unsigned long long)vmcs_read64(GUEST_PHYSICAL_ADDRESS));
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* RDMSR and WRMSR: the policy is guest/msr.c's; what the VMCS holds is done here. */
+#include "console.h"
+#include "event.h"
+#include "insn.h"
+#include "machine.h"
+#include "msr_index.h"
+#include "run.h"
+#include "vmcs.h"
+
+/* IA32_DEBUGCTL: with the branch records and BTS hidden, only single-stepping on branches is left;
+ * the processor switches the register at every entry and exit. */
+#define DEBUGCTL_BTF BIT(1)
+
+static bool pat_switched(const struct vcpu *v)
+{
+	return v->machine->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT;
+}
+
+static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
+{
+	switch (msr) {
+	case MSR_EFER:
+		*value = vmcs_read64(GUEST_IA32_EFER);
+		return true;
+	case MSR_IA32_CR_PAT:
+		*value = pat_switched(v) ? vmcs_read64(GUEST_IA32_PAT) : rdmsr(MSR_IA32_CR_PAT);
+		return true;
+	case MSR_IA32_DEBUGCTLMSR:
+		*value = vmcs_read64(GUEST_IA32_DEBUGCTL);
+		return true;
+	case MSR_IA32_TSC:
+		*value = machine_now(v->machine) + v->tsc_adjust;
+		return true;
+	}
+	return false;
+}
+
+/** SDM volume 4, IA32_EFER; LMA is the processor's and LME may not change while paging is on. */
+static bool write_efer(struct vcpu *v, u64 value)
+{
+	u64 old = vmcs_read64(GUEST_IA32_EFER);
+
+	value = (value & ~EFER_LMA) | (old & EFER_LMA);
+	if (value & ~(v->machine->cpuid.efer_allowed | EFER_LMA))
+		return false;
+	if (((value ^ old) & EFER_LME) && (vcpu_cr0(v) & X86_CR0_PG))
+		return false;
+	vmcs_write64(GUEST_IA32_EFER, value);
+	return true;
+}
+
+/** SDM volume 3, table 12-10: each byte of the PAT is one of six memory types. */
+static bool pat_valid(u64 pat)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		u8 type = pat >> (8 * i) & 0xff;
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+static bool write_pat(struct vcpu *v, u64 value)
+{
+	if (!pat_valid(value))
+		return false;
+	if (pat_switched(v))
+		vmcs_write64(GUEST_IA32_PAT, value);
+	else if (value != rdmsr(MSR_IA32_CR_PAT))
+		return false; /* said at boot: this processor cannot switch the PAT */
+	return true;
+}
+
+/** The guest's TSC moves; guest time, by which the devices run, does not. */
+static void write_tsc(struct vcpu *v, u32 msr, u64 value)
+{
+	u64 now = machine_now(v->machine) + v->tsc_adjust;
+
+	v->tsc_adjust += msr_tsc_write(&v->msr, msr, value, now);
+	vmcs_write64(TSC_OFFSET, v->tsc_adjust - v->machine->tsc_start);
+}
+
+static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
+{
+	switch (msr) {
+	case MSR_EFER:
+		return write_efer(v, value);
+	case MSR_IA32_CR_PAT:
+		return write_pat(v, value);
+	case MSR_IA32_DEBUGCTLMSR:
+		if (value & ~DEBUGCTL_BTF)
+			return false;
+		vmcs_write64(GUEST_IA32_DEBUGCTL, value);
+		return true;
+	case MSR_IA32_TSC:
+	case MSR_IA32_TSC_ADJUST:
+		write_tsc(v, msr, value);
+		return true;
+	}
+	return false;
+}
+
+static enum exit_action refuse(struct vcpu *v, const char *insn, u32 msr)
+{
+	if (msr_note_unknown(&v->msr, &v->machine->cpuid, msr))
+		klog("%s of MSR 0x%x, which the guest does not have: #GP (said once)", insn, msr);
+	return event_gp(v);
+}
+
+enum exit_action handle_rdmsr(struct vcpu *v)
+{
+	u32 msr = (u32)v->gpr[REG_RCX];
+	struct lapic *apic = &v->machine->pc.lapic[v->index];
+	u64 value = 0;
+
+	switch (msr_read(&v->msr, &v->machine->cpuid, apic, msr, &value)) {
+	case MSR_OK:
+		break;
+	case MSR_VMCS:
+		if (read_vmcs_msr(v, msr, &value))
+			break;
+		return refuse(v, "RDMSR", msr);
+	case MSR_GP:
+		return refuse(v, "RDMSR", msr);
+	}
+	if (msr == MSR_IA32_TSC_DEADLINE && value)
+		value += v->tsc_adjust;
+	vcpu_set_edx_eax(v, value);
+	return EXIT_ADVANCE;
+}
+
+enum exit_action handle_wrmsr(struct vcpu *v)
+{
+	u32 msr = (u32)v->gpr[REG_RCX];
+	struct lapic *apic = &v->machine->pc.lapic[v->index];
+	u64 value = vcpu_edx_eax(v);
+
+	/* The local APIC knows guest time only. */
+	if (msr == MSR_IA32_TSC_DEADLINE && value)
+		value = value > v->tsc_adjust ? value - v->tsc_adjust : 1;
+	switch (msr_write(&v->msr, &v->machine->cpuid, apic, msr, value)) {
+	case MSR_OK:
+		break;
+	case MSR_VMCS:
+		if (write_vmcs_msr(v, msr, value))
+			break;
+		return refuse(v, "WRMSR", msr);
+	case MSR_GP:
+		return refuse(v, "WRMSR", msr);
+	}
+	v->requests |= REQ_EVENT | REQ_DEADLINE;
+	return EXIT_ADVANCE;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Console keys. */
+#include "keys.h"
+
+#include "console.h"
+#include "insn.h"
+
+#define KEY_ESCAPE 0x1d /* Ctrl-] */
+
+static void command(struct machine *m, int key)
+{
+	u64 start = rdtsc();
+
+	switch (key) {
+	case 's':
+		machine_print_stats(m, "key");
+		break;
+	case 'd':
+		vcpu_dump(m->vcpu[0]);
+		break;
+	case 't':
+		exit_log_print(&m->log, 32);
+		break;
+	case 'x':
+		klog("ended by the operator");
+		machine_end(m, OUTCOME_OPERATOR);
+		break;
+	case KEY_ESCAPE:
+		uart_rx(&m->pc.com1, KEY_ESCAPE);
+		break;
+	default:
+		klog("keys after Ctrl-]: s statistics, d dump of the vcpu, t recent exits, "
+		     "x end, Ctrl-] sends Ctrl-], ? this list");
+		break;
+	}
+	/* The operator's curiosity is no exit's cost. */
+	m->vcpu[0]->idle_away += rdtsc() - start;
+}
+
+void keys_poll(struct machine *m)
+{
+	int key;
+
+	while (uart_rx_room(&m->pc.com1) && (key = console_get()) >= 0) {
+		if (m->escape) {
+			m->escape = false;
+			command(m, key);
+		} else if (key == KEY_ESCAPE) {
+			m->escape = true;
+		} else {
+			uart_rx(&m->pc.com1, (u8)key);
+		}
+	}
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Building, running and ending one guest's machine. */
+#include "machine.h"
+
+#include "bitmaps.h"
+#include "core.h"
+#include "guest/linux.h"
+#include "insn.h"
+#include "keys.h"
+#include "lib/muldiv.h"
+#include "msr_index.h"
+#include "paging.h"
+#include "panic.h"
+#include "vmxon.h"
+
+/** The guest's calendar begins where the machine's does. */
+static u64 read_epoch(void);
+
+const char *outcome_name(enum outcome outcome)
+{
+	static const char *const names[] = {
+		[OUTCOME_NONE] = "running",
+		[OUTCOME_POWEROFF] = "poweroff",
+		[OUTCOME_RESET] = "reset",
+		[OUTCOME_TRIPLE_FAULT] = "triple-fault",
+		[OUTCOME_HALTED] = "halted",
+		[OUTCOME_UNSUPPORTED] = "unsupported",
+		[OUTCOME_ENTRY_FAILURE] = "entry-failure",
+		[OUTCOME_OPERATOR] = "operator",
+	};
+
+	return names[outcome];
+}
+
+void machine_end(struct machine *m, enum outcome outcome)
+{
+	if (m->outcome == OUTCOME_NONE)
+		m->outcome = outcome;
+}
+
+u64 machine_now(const struct machine *m)
+{
+	return rdtsc() - m->tsc_start;
+}
+
+static u64 clock_now(void *ctx)
+{
+	return machine_now(ctx);
+}
+
+static void kick(void *ctx, unsigned vcpu)
+{
+	struct machine *m = ctx;
+
+	/* The devices may speak while the vcpus are still being made. */
+	if (m->vcpu[vcpu])
+		m->vcpu[vcpu]->requests |= REQ_EVENT;
+}
+
+static void host_cpuid(void *ctx, u32 leaf, u32 subleaf, struct cpuid_regs *r)
+{
+	(void)ctx;
+	cpuid(leaf, subleaf, r);
+}
+
+static void init_cpuid(struct machine *m, u32 paging)
+{
+	struct cpuid_policy *p = &m->cpuid;
+
+	p->leaves = core.boot->options.leaves;
+	p->paging = paging;
+	p->version = TV_VERSION;
+	p->nr_vcpus = m->nr_vcpus;
+	p->tsc_hz = core.tsc_hz;
+	p->rdtscp = m->vmx.word[WORD_CPU2] & CPU2_RDTSCP;
+	p->invpcid = m->vmx.word[WORD_CPU2] & CPU2_INVPCID;
+	p->xsaves = false; /* IA32_XSS would have to be switched, and no guest needs it yet */
+	p->tsc_deadline = true;
+	p->x2apic = true;
+	cpuid_policy_init(p, host_cpuid, NULL);
+}
+
+static void place_memory(struct machine *m)
+{
+	struct gmem_slot chunks[BOOT_MAX_GUEST_CHUNKS];
+	unsigned nr = core.boot->nr_guest;
+
+	for (unsigned i = 0; i < nr; i++) {
+		const struct boot_blob *b = &core.boot->guest[i];
+
+		chunks[i] = (struct gmem_slot){
+			.size = b->size, .hpa = HPA(b->hpa), .hva = phys_ptr(HPA(b->hpa))};
+	}
+	pc_place_memory(&m->pc.mem, chunks, nr);
+	for (unsigned i = 0; i < m->pc.mem.nr; i++)
+		gmem_set(&m->pc.mem, m->pc.mem.slot[i].gpa, 0, m->pc.mem.slot[i].size);
+}
+
+static void init_pc(struct machine *m)
+{
+	struct pc_config cfg = {
+		.nr_vcpus = m->nr_vcpus,
+		.epoch = read_epoch(),
+		.console_tx = console_put,
+		.kick = kick,
+		.kick_ctx = m,
+	};
+	struct gclock clock = {.now = clock_now, .ctx = m, .tsc_hz = core.tsc_hz};
+
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		cfg.lapic_page[i] = heap_alloc(1, NULL);
+		if (!cfg.lapic_page[i])
+			panic("the page pool is used up: no local APIC page");
+	}
+	pc_init(&m->pc, &cfg, &clock);
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		m->pc.lapic[i].has_x2apic = m->cpuid.x2apic;
+		m->pc.lapic[i].has_tsc_deadline = m->cpuid.tsc_deadline;
+	}
+}
+
+static void load_guest(struct machine *m)
+{
+	const struct boot_info *b = core.boot;
+	char err[LINUX_ERROR_MAX];
+	struct linux_entry entry;
+	struct linux_image img = {
+		.kernel = phys_ptr(HPA(b->kernel.hpa)),
+		.kernel_size = b->kernel.size,
+		.initrd = b->initrd.size ? phys_ptr(HPA(b->initrd.hpa)) : NULL,
+		.initrd_size = b->initrd.size,
+		.cmdline = b->options.cmdline,
+		.rsdp = acpi_build(&m->pc.mem, m->nr_vcpus),
+	};
+
+	if (!linux_load(&m->pc.mem, &img, &entry, err))
+		panic("the guest's kernel cannot be loaded: %s", err);
+	vcpu_set_linux_entry(m->vcpu[0], &entry);
+}
+
+static void check_isolation(struct machine *m)
+{
+	struct paging_summary s;
+	u64 bad = m->paging->ops->audit(m->paging, &m->pc.mem);
+
+	m->paging->ops->summary(m->paging, &s);
+	if (bad)
+		panic("%llu guest-physical pages lead outside guest memory",
+		      (unsigned long long)bad);
+	klog("%s: %llu x 1 GiB, %llu x 2 MiB, %llu x 4 KiB pages in %llu tables; "
+	     "all lead into guest memory",
+	     m->paging->ops->name, (unsigned long long)s.pages_1g, (unsigned long long)s.pages_2m,
+	     (unsigned long long)s.pages_4k, (unsigned long long)s.table_pages);
+}
+
+struct machine *machine_create(unsigned run, u32 paging)
+{
+	struct machine *m = heap_alloc(ALIGN_UP(sizeof(*m), PAGE_SIZE) / PAGE_SIZE, NULL);
+
+	if (!m)
+		panic("the page pool is used up: no machine");
+	m->run = run;
+	m->nr_vcpus = 1;
+	place_memory(m);
+	paging_create(m, paging);
+	vmx_choose_for(m);
+	init_cpuid(m, paging);
+	m->tsc_start = rdtsc();
+	init_pc(m);
+	bitmaps_init(m);
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		struct vcpu *v = heap_alloc(ALIGN_UP(sizeof(*v), PAGE_SIZE) / PAGE_SIZE, NULL);
+
+		if (!v)
+			panic("the page pool is used up: no vcpu");
+		m->vcpu[i] = v;
+		vcpu_init(v, m, i);
+	}
+	load_guest(m);
+	check_isolation(m);
+	m->poll_ticks = core.boot->options.poll_ms
+				? mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000)
+				: NEVER;
+	return m;
+}
+
+void machine_run(struct machine *m)
+{
+	klog("run %u: paging %s, vcpus %u, memory %llu MiB", m->run, m->paging->ops->name,
+	     m->nr_vcpus, (unsigned long long)(gmem_size(&m->pc.mem) >> 20));
+	console_flush();
+	core.machine = m;
+	vcpu_run(m->vcpu[0]);
+	core.machine = NULL;
+}
+
+void machine_snapshot(struct machine *m)
+{
+	m->snapshot.seq++;
+	m->snapshot.ticks = machine_now(m);
+	m->snapshot.stats = (struct exit_stats){0};
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		exit_stats_add(&m->snapshot.stats, &m->vcpu[i]->stats);
+}
+
+void machine_print_snapshot(struct machine *m, const char *title)
+{
+	exit_stats_print(&m->snapshot, LOG_PREFIX, title, console_line, NULL);
+}
+
+void machine_print_stats(struct machine *m, const char *title)
+{
+	struct exit_snapshot kept = m->snapshot;
+
+	machine_snapshot(m);
+	m->snapshot.seq = kept.seq;
+	machine_print_snapshot(m, title);
+	m->snapshot = kept;
+}
+
+void machine_tick(struct machine *m, u64 now)
+{
+	console_pump();
+	if (now >= m->next_poll) {
+		keys_poll(m);
+		m->next_poll = now + m->poll_ticks;
+	}
+	pc_advance(&m->pc, now);
+}
+
+u64 machine_deadline(struct machine *m)
+{
+	u64 deadline = pc_next_deadline(&m->pc);
+
+	if (m->poll_ticks == NEVER)
+		m->next_poll = NEVER;
+	return MIN(deadline, m->next_poll);
+}
+
+/** A CMOS byte, BCD or binary as register B says. */
+static unsigned cmos(u8 index, bool bcd)
+{
+	outb(0x70, 0x80 | index);
+	u8 v = inb(0x71);
+
+	return bcd ? (v >> 4) * 10u + (v & 15) : v;
+}
+
+static u64 read_epoch(void)
+{
+	static const u16 days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+	bool bcd = !(cmos(11, false) & 4);
+	unsigned second = cmos(0, bcd), minute = cmos(2, bcd), hour = cmos(4, bcd);
+	unsigned day = cmos(7, bcd), month = cmos(8, bcd), year = 2000 + cmos(9, bcd);
+	u64 days = 0;
+
+	if (month < 1 || month > 12 || day < 1 || year > 2099)
+		return 946684800; /* 2000-01-01: the clock of this machine does not tell */
+	for (unsigned y = 1970; y < year; y++)
+		days += y % 4 ? 365 : 366;
+	days += days_before[month - 1] + (month > 2 && year % 4 == 0) + day - 1;
+	return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}

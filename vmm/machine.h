@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One guest's machine: its PC, its vcpus, the paging underneath it, its counters. Built before a
+ * run from the pristine images, torn down after it; nothing of it survives.
+ */
+#ifndef TV_MACHINE_H
+#define TV_MACHINE_H
+
+#include "exit_log.h"
+#include "guest/pc.h"
+#include "paging_ops.h"
+#include "types.h"
+#include "vcpu.h"
+#include "vmx/caps.h"
+
+/** How a run ended. The names are in machine.c and in docs/stats-json.md. */
+enum outcome {
+	OUTCOME_NONE, /* still running */
+	OUTCOME_POWEROFF,
+	OUTCOME_RESET,
+	OUTCOME_TRIPLE_FAULT,
+	OUTCOME_HALTED,	       /* HLT with interrupts off: nothing can wake it */
+	OUTCOME_UNSUPPORTED,   /* the guest did what this hypervisor cannot emulate */
+	OUTCOME_ENTRY_FAILURE, /* VM entry failed */
+	OUTCOME_OPERATOR,      /* ended from the console */
+};
+
+struct machine {
+	unsigned run; /* from 1 */
+	struct pc pc;
+	struct paging *paging;
+	struct paging_env paging_env;
+	struct paging_controls controls;
+	struct vmx_controls vmx; /* the control words in force */
+	struct cpuid_policy cpuid;
+	unsigned nr_vcpus;
+	struct vcpu *vcpu[PC_MAX_VCPUS];
+	u64 tsc_start;	/* host TSC at the guest's first instruction: the guest's TSC 0 */
+	u64 poll_ticks; /* TSC ticks between two looks at the console; NEVER: do not look */
+	u64 next_poll;	/* guest TSC */
+	bool escape;	/* the operator typed the escape key: the next one is a command */
+	enum outcome outcome;
+	u32 exit_code;
+	struct exit_snapshot snapshot;
+	struct exit_log log;
+	u8 *io_bitmap;	/* two pages */
+	u8 *msr_bitmap; /* one page */
+	hpa_t io_bitmap_hpa, msr_bitmap_hpa;
+};
+
+/** Build a machine in the given paging mode and load the guest. Panics on what boot/ should have
+ *  refused. */
+struct machine *machine_create(unsigned run, u32 paging);
+
+/** Run it until it ends; the outcome is in m->outcome. */
+void machine_run(struct machine *m);
+
+/** Note the end of the run. The first reason wins. */
+void machine_end(struct machine *m, enum outcome outcome);
+
+/** Guest time, in TSC ticks since its first instruction. */
+u64 machine_now(const struct machine *m);
+
+/** Take a snapshot of all counters into m->snapshot. */
+void machine_snapshot(struct machine *m);
+
+/** Print m->snapshot, or the present counters. */
+void machine_print_snapshot(struct machine *m, const char *title);
+void machine_print_stats(struct machine *m, const char *title);
+
+/** Let devices do what is due; look at the console. */
+void machine_tick(struct machine *m, u64 now);
+
+/** The next moment (guest TSC) at which machine_tick() has something to do. */
+u64 machine_deadline(struct machine *m);
+
+const char *outcome_name(enum outcome outcome);
+
+#endif

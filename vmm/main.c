@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* The core's main program: the machine is taken over, guests run one after another, it ends. */
+#include "core.h"
+#include "host_paging.h"
+#include "host_timer.h"
+#include "insn.h"
+#include "machine.h"
+#include "msr_index.h"
+#include "panic.h"
+#include "pci.h"
+#include "poweroff.h"
+#include "vmxon.h"
+
+#define COM1 0x3f8
+
+struct core core;
+
+static void check_hand_off(void)
+{
+	const struct boot_info *b = core.boot;
+
+	if (b->magic != BOOT_INFO_MAGIC || b->version != BOOT_INFO_VERSION || b->size != sizeof(*b))
+		panic("the loader and the core in this file do not belong together; rebuild it");
+}
+
+static void read_mtrrs(void)
+{
+	struct mtrrs *m = &core.mtrrs;
+	u64 cap = rdmsr(MSR_MTRRcap);
+	struct cpuid_regs r;
+
+	cpuid(0x80000008, 0, &r);
+	m->maxphyaddr = (u8)r.eax;
+	m->def_type = rdmsr(MSR_MTRRdefType);
+	m->nr_var = MIN(cap & 0xff, MTRR_VAR_MAX);
+	for (unsigned i = 0; i < m->nr_var; i++) {
+		m->base[i] = rdmsr(MSR_MTRRphysBase0 + 2 * i);
+		m->mask[i] = rdmsr(MSR_MTRRphysMask0 + 2 * i);
+	}
+	if (!(cap & BIT(8))) /* no fixed ranges */
+		return;
+	m->fixed[0] = rdmsr(MSR_MTRRfix64K_00000);
+	for (unsigned i = 0; i < 2; i++)
+		m->fixed[1 + i] = rdmsr(MSR_MTRRfix16K_80000 + i);
+	for (unsigned i = 0; i < 8; i++)
+		m->fixed[3 + i] = rdmsr(MSR_MTRRfix4K_C0000 + i);
+}
+
+static void take_over(void)
+{
+	cpu_init();
+	heap_init(HPA(core.boot->heap.hpa), core.boot->heap.size);
+	host_paging_init();
+	read_mtrrs();
+	host_timer_init();
+	unsigned stopped = pci_stop_dma();
+
+	klog("firmware %s; TSC %llu.%03llu MHz; %llu KiB page pool; DMA stopped in %u devices",
+	     core.boot->firmware, (unsigned long long)(core.tsc_hz / 1000000),
+	     (unsigned long long)(core.tsc_hz / 1000 % 1000),
+	     (unsigned long long)(core.heap.pages * 4), stopped);
+}
+
+static void run_guest(unsigned run, u32 paging)
+{
+	u64 mark = heap_mark();
+	struct machine *m = machine_create(run, paging);
+
+	machine_run(m);
+	machine_print_stats(m, "end");
+	klog("run %u ended: %s, exit code %u", run, outcome_name(m->outcome), m->exit_code);
+	heap_release(mark);
+}
+
+/** From entry.asm: `boot` is a host-physical address, identity-mapped by boot/. */
+_Noreturn void core_main(struct boot_info *boot);
+
+_Noreturn void core_main(struct boot_info *boot)
+{
+	core.boot = boot;
+	console_init(COM1);
+	core.on_bochs = detect_bochs();
+	check_hand_off();
+	klog("Tallyvisor " TV_VERSION_STRING " has the machine");
+	take_over();
+	vmx_on();
+	run_guest(1, core.boot->options.paging);
+	vmx_off();
+	machine_off();
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Handlers of VM exits, one a row of exit_reasons.def (or shared by several). */
+#ifndef TV_RUN_H
+#define TV_RUN_H
+
+#include "vcpu.h"
+
+#define EXIT_REASON(nr, name, handler, word, bit, cause)                                           \
+	enum exit_action handle_##handler(struct vcpu *v); /* rows may repeat it */
+#include "exit_reasons.def"
+#undef EXIT_REASON
+
+/** End the run because the guest did what is not emulated here: a sentence, the vcpu, the last
+ *  exits. */
+enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/** After the outcome is known: registers and the last exits for people. */
+void print_diagnosis(struct vcpu *v);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* A vcpu's state: lazy reads of the VMCS, registers, and the dump for people. */
+#include "vcpu.h"
+
+#include "console.h"
+#include "guest/walk.h"
+#include "insn.h"
+#include "machine.h"
+#include "vmcs.h"
+
+u64 vcpu_rip(struct vcpu *v)
+{
+	if (!(v->cached & CACHED_RIP)) {
+		v->rip = vmcs_readl(GUEST_RIP);
+		v->cached |= CACHED_RIP;
+	}
+	return v->rip;
+}
+
+u64 vcpu_qual(struct vcpu *v)
+{
+	if (!(v->cached & CACHED_QUAL)) {
+		v->qual = vmcs_readl(EXIT_QUALIFICATION);
+		v->cached |= CACHED_QUAL;
+	}
+	return v->qual;
+}
+
+u64 vcpu_rflags(struct vcpu *v)
+{
+	if (!(v->cached & CACHED_RFLAGS)) {
+		v->rflags = vmcs_readl(GUEST_RFLAGS);
+		v->cached |= CACHED_RFLAGS;
+	}
+	return v->rflags;
+}
+
+u64 vcpu_cr3(struct vcpu *v)
+{
+	if (!(v->cached & CACHED_CR3)) {
+		v->cr3 = vmcs_readl(GUEST_CR3);
+		v->cached |= CACHED_CR3;
+	}
+	return v->cr3;
+}
+
+u64 vcpu_reg(struct vcpu *v, unsigned reg)
+{
+	if (reg == REG_RSP && !(v->cached & CACHED_RSP)) {
+		v->gpr[REG_RSP] = vmcs_readl(GUEST_RSP);
+		v->cached |= CACHED_RSP;
+	}
+	return v->gpr[reg];
+}
+
+void vcpu_set_reg(struct vcpu *v, unsigned reg, u64 value)
+{
+	v->gpr[reg] = value;
+	if (reg == REG_RSP) {
+		vmcs_writel(GUEST_RSP, value);
+		v->cached |= CACHED_RSP;
+	}
+}
+
+u64 vcpu_edx_eax(const struct vcpu *v)
+{
+	return v->gpr[REG_RDX] << 32 | (u32)v->gpr[REG_RAX];
+}
+
+void vcpu_set_edx_eax(struct vcpu *v, u64 value)
+{
+	v->gpr[REG_RAX] = (u32)value;
+	v->gpr[REG_RDX] = value >> 32;
+}
+
+u64 vcpu_cr0(const struct vcpu *v)
+{
+	u64 owned = v->machine->controls.cr0_guest_owned;
+
+	return (vmcs_readl(GUEST_CR0) & owned) | (v->cr0_shadow & ~owned);
+}
+
+u64 vcpu_cr4(const struct vcpu *v)
+{
+	u64 owned = v->machine->controls.cr4_guest_owned & v->machine->cpuid.cr4_allowed;
+
+	return (vmcs_readl(GUEST_CR4) & owned) | (v->cr4_shadow & ~owned);
+}
+
+unsigned vcpu_cpl(void)
+{
+	return vmcs_read32(GUEST_SS_AR_BYTES) >> 5 & 3;
+}
+
+unsigned vcpu_code_bits(void)
+{
+	u32 ar = vmcs_read32(GUEST_CS_AR_BYTES);
+
+	if ((ar & BIT(13)) && (vmcs_read64(GUEST_IA32_EFER) & EFER_LMA))
+		return 64;
+	return ar & BIT(14) ? 32 : 16;
+}
+
+void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r)
+{
+	*r = (struct walk_regs){
+		.cr0 = vcpu_cr0(v),
+		.cr3 = vcpu_cr3(v),
+		.cr4 = vcpu_cr4(v),
+		.efer = vmcs_read64(GUEST_IA32_EFER),
+		.rflags = vcpu_rflags(v),
+		.cpl = (u8)vcpu_cpl(),
+		.maxphyaddr = v->machine->cpuid.maxphyaddr,
+		.has_1g = v->machine->cpuid.has_1g,
+	};
+	if (r->cr4 & X86_CR4_PKE) {
+		u32 eax, edx;
+
+		/* PKRU stays in the processor: the host's own pages are supervisor pages, to which
+		 * it does not apply. RDPKRU needs CR4.PKE, which the host does not have set. */
+		write_cr4(read_cr4() | X86_CR4_PKE);
+		__asm__ volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
+		write_cr4(read_cr4() & ~X86_CR4_PKE);
+		r->pkru = eax;
+	}
+	if ((r->cr4 & X86_CR4_PAE) && !(r->efer & EFER_LMA) &&
+	    (v->machine->vmx.word[WORD_CPU2] & CPU2_EPT)) {
+		for (unsigned i = 0; i < 4; i++)
+			r->pdpte[i] = vmcs_read64(GUEST_PDPTE0 + 2 * i);
+	}
+}
+
+void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
+{
+	u64 rflags = vcpu_rflags(v);
+	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	v->rip = next_rip;
+	v->cached |= CACHED_RIP;
+	vmcs_writel(GUEST_RIP, next_rip);
+	if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
+			     blocking & ~(u32)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+	if (rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) {
+		if (rflags & X86_EFLAGS_TF) /* BS: a single-step trap is due */
+			vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS,
+				    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | BIT(14));
+		v->rflags = rflags & ~X86_EFLAGS_RF;
+		vmcs_writel(GUEST_RFLAGS, v->rflags);
+	}
+}
+
+static void dump_segment(const char *name, u32 i)
+{
+	klog("  %-4s %04x base %016llx limit %08x ar %05x", name,
+	     vmcs_read16(GUEST_ES_SELECTOR + i), (unsigned long long)vmcs_readl(GUEST_ES_BASE + i),
+	     vmcs_read32(GUEST_ES_LIMIT + i), vmcs_read32(GUEST_ES_AR_BYTES + i));
+}
+
+static void dump_registers(struct vcpu *v)
+{
+	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+					      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+					      "r12", "r13", "r14", "r15"};
+
+	for (unsigned i = 0; i < 16; i += 4)
+		klog("  %-3s %016llx  %-3s %016llx  %-3s %016llx  %-3s %016llx", names[i],
+		     (unsigned long long)vcpu_reg(v, i), names[i + 1],
+		     (unsigned long long)vcpu_reg(v, i + 1), names[i + 2],
+		     (unsigned long long)vcpu_reg(v, i + 2), names[i + 3],
+		     (unsigned long long)vcpu_reg(v, i + 3));
+}
+
+static void dump_code(struct vcpu *v)
+{
+	struct walk_regs r;
+	struct walk_result out;
+	gva_t at = GVA(vcpu_rip(v) + vmcs_readl(GUEST_CS_BASE)), fault;
+	u8 b[16];
+
+	vcpu_walk_regs(v, &r);
+	if (guest_virt_read(&v->machine->pc.mem, &r, at, b, sizeof(b), WALK_FETCH | WALK_NO_AD,
+			    &out, &fault) != WALK_OK) {
+		klog("  code at rip: not readable");
+		return;
+	}
+	klog("  code at rip: %02x %02x %02x %02x %02x %02x %02x %02x "
+	     "%02x %02x %02x %02x %02x %02x %02x %02x",
+	     b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+	     b[14], b[15]);
+}
+
+void vcpu_dump(struct vcpu *v)
+{
+	static const char *const segments[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
+
+	klog("vcpu %u:", v->index);
+	dump_registers(v);
+	klog("  rip %016llx  rflags %08llx  activity %u  interruptibility %x",
+	     (unsigned long long)vcpu_rip(v), (unsigned long long)vcpu_rflags(v),
+	     vmcs_read32(GUEST_ACTIVITY_STATE), vmcs_read32(GUEST_INTERRUPTIBILITY_INFO));
+	klog("  cr0 %08llx (guest sees %08llx)  cr2 %016llx  cr3 %016llx",
+	     (unsigned long long)vmcs_readl(GUEST_CR0), (unsigned long long)vcpu_cr0(v),
+	     (unsigned long long)read_cr2(), (unsigned long long)vcpu_cr3(v));
+	klog("  cr4 %08llx (guest sees %08llx)  efer %llx  xcr0 %llx",
+	     (unsigned long long)vmcs_readl(GUEST_CR4), (unsigned long long)vcpu_cr4(v),
+	     (unsigned long long)vmcs_read64(GUEST_IA32_EFER), (unsigned long long)v->xcr0);
+	for (u32 i = 0; i < 8; i++)
+		dump_segment(segments[i], 2 * i);
+	klog("  gdtr %016llx limit %x  idtr %016llx limit %x",
+	     (unsigned long long)vmcs_readl(GUEST_GDTR_BASE), vmcs_read32(GUEST_GDTR_LIMIT),
+	     (unsigned long long)vmcs_readl(GUEST_IDTR_BASE), vmcs_read32(GUEST_IDTR_LIMIT));
+	dump_code(v);
+}

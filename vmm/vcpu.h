@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* One virtual processor. */
+#ifndef TV_VCPU_H
+#define TV_VCPU_H
+
+#include "exit_stats.h"
+#include "guest/cpuid.h"
+#include "guest/msr.h"
+#include "guest/walk.h"
+#include "types.h"
+#include "x86.h"
+
+struct machine;
+
+/* What has to be looked at before the next entry. */
+#define REQ_EVENT BIT(0)    /* something may have to be injected */
+#define REQ_DEADLINE BIT(1) /* a timer may have been set: work out the next deadline */
+
+/** Exit information, read from the VMCS at most once an exit. */
+#define CACHED_RIP BIT(0)
+#define CACHED_QUAL BIT(1)
+#define CACHED_RFLAGS BIT(2)
+#define CACHED_RSP BIT(3)
+#define CACHED_CR3 BIT(4)
+
+struct vcpu {
+	/* entry.asm knows the offsets of these four: vcpu.c asserts them. */
+	u64 gpr[16];  /* RSP's slot is a cache, see vcpu_reg() */
+	u64 exit_tsc; /* host TSC right after the VM exit */
+	u64 host_rsp; /* what HOST_RSP in the VMCS holds */
+	u64 launched;
+
+	struct machine *machine;
+	unsigned index;
+	u64 requests;
+	u64 deadline;	 /* guest TSC at which the guest must be interrupted; NEVER */
+	u64 idle_away;	 /* TSC ticks of this exit that belong to no reason (asleep, console) */
+	u32 cached;	 /* CACHED_* */
+	u32 exit_reason; /* all 32 bits */
+	u32 idt_vectoring;
+	u64 rip, qual, rflags, cr3;
+	/* The event to inject at the next entry; 0: none. */
+	u32 event_info, event_error, event_insn_len;
+	bool injecting; /* the VMCS holds an event for the next entry: there is room for one */
+	u32 cpu1;	/* primary controls in the VMCS */
+	u64 cr0_shadow, cr4_shadow; /* what the guest wrote, for the host-owned bits */
+	u64 xcr0;
+	u64 tsc_adjust; /* guest's TSC = guest time + this */
+	struct msr_state msr;
+	struct exit_stats stats;
+	u8 *vmcs;
+	hpa_t vmcs_hpa;
+};
+
+/** What a handler wants done. Only the dispatcher acts on it. */
+enum exit_action {
+	EXIT_RETRY,   /* enter again where the guest stands (or where the handler put it) */
+	EXIT_ADVANCE, /* the instruction is done: step over it */
+	EXIT_STOP,    /* the run is over: m->outcome says why */
+};
+
+/** Make the vcpu's VMCS current with the state of a processor about to run its first
+ *  instruction. */
+void vcpu_init(struct vcpu *v, struct machine *m, unsigned index);
+
+/** The guest's state at the kernel's entry point (64-bit boot protocol). */
+struct linux_entry;
+void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e);
+
+/** Run until m->outcome is set. */
+void vcpu_run(struct vcpu *v);
+
+/** Lazily read guest state of the current VMCS. */
+u64 vcpu_rip(struct vcpu *v);
+u64 vcpu_qual(struct vcpu *v);
+u64 vcpu_rflags(struct vcpu *v);
+u64 vcpu_cr3(struct vcpu *v);
+
+/** A general register by the processor's numbering, RSP included. */
+u64 vcpu_reg(struct vcpu *v, unsigned reg);
+void vcpu_set_reg(struct vcpu *v, unsigned reg, u64 value);
+
+/** EDX:EAX. */
+u64 vcpu_edx_eax(const struct vcpu *v);
+void vcpu_set_edx_eax(struct vcpu *v, u64 value);
+
+/** CR0 and CR4 as the guest reads them. */
+u64 vcpu_cr0(const struct vcpu *v);
+u64 vcpu_cr4(const struct vcpu *v);
+
+/** Current privilege level: DPL of SS. */
+unsigned vcpu_cpl(void);
+
+/** 16, 32 or 64: the default size of the code segment. */
+unsigned vcpu_code_bits(void);
+
+/** What decides how the guest's linear addresses are translated now. */
+void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);
+
+/** RIP after an instruction was completed: also ends the shadow of STI and MOV SS and arms the
+ *  trap of RFLAGS.TF (SDM volume 3, section 6.8.3 "Masking Exceptions ..." and 18.3.1.4). */
+void vcpu_complete_instruction(struct vcpu *v, u64 next_rip);
+
+/** Guest state by name on the console. */
+void vcpu_dump(struct vcpu *v);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Entering VMX operation (SDM volume 3, section 24.7 "Enabling and Entering VMX Operation"). */
+#include "vmxon.h"
+
+#include "core.h"
+#include "insn.h"
+#include "msr_index.h"
+#include "panic.h"
+#include "x86.h"
+
+#define CPUID_1_ECX_VMX BIT(5)
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define FEATURE_CONTROL_VMX_OUTSIDE_SMX BIT(2)
+#define VPID_OF(m, index) (1 + (index))
+
+static u64 read_cap(void *ctx, u32 msr)
+{
+	(void)ctx;
+	return rdmsr(msr);
+}
+
+/** boot/ has refused what it could see; a virtual machine's firmware may still differ. */
+static void unlock(void)
+{
+	struct cpuid_regs r;
+	u64 fc;
+
+	cpuid(1, 0, &r);
+	if (!(r.ecx & CPUID_1_ECX_VMX))
+		panic("this processor has no VMX");
+	fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
+	if (!(fc & FEATURE_CONTROL_LOCK)) {
+		klog("IA32_FEATURE_CONTROL was left unlocked by the firmware: VMX enabled, locked");
+		fc |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX_OUTSIDE_SMX;
+		wrmsr(MSR_IA32_FEATURE_CONTROL, fc);
+	}
+	if (!(fc & FEATURE_CONTROL_VMX_OUTSIDE_SMX))
+		panic("VMX is locked off in IA32_FEATURE_CONTROL: enable \"Intel Virtualization "
+		      "Technology\" (VT-x) in the firmware setup");
+}
+
+u8 *vmx_region(hpa_t *hpa)
+{
+	u8 *region = heap_alloc(1, hpa);
+
+	if (!region)
+		panic("the page pool is used up: no VMCS");
+	/* Section 25.2: bits 30:0 are the revision; bit 31 (shadow VMCS) stays 0. */
+	*(u32 *)region = (u32)core.caps.basic & 0x7fffffff;
+	return region;
+}
+
+void vmx_on(void)
+{
+	hpa_t hpa;
+
+	unlock();
+	vmx_caps_read(&core.caps, read_cap, NULL);
+	write_cr0((read_cr0() | core.caps.cr0_fixed0) & core.caps.cr0_fixed1);
+	write_cr4((read_cr4() | X86_CR4_VMXE | core.caps.cr4_fixed0) & core.caps.cr4_fixed1);
+	core.cpu.vmxon_region = vmx_region(&hpa);
+	if (!vmxon(hpa))
+		panic("VMXON failed: is another hypervisor already in VMX operation?");
+}
+
+void vmx_off(void)
+{
+	if (!vmxoff())
+		panic("VMXOFF failed");
+	write_cr4(read_cr4() & ~X86_CR4_VMXE);
+}
+
+static void say_missing(void *ctx, const struct vmx_control *k)
+{
+	(void)ctx;
+	if (k->required)
+		klog("missing VMX control: %s (required)", k->name);
+	else
+		klog("missing VMX control: %s: %s", k->name, k->without);
+}
+
+void vmx_choose_for(struct machine *m)
+{
+	const char *lack = m->controls.eptp ? vmx_ept_missing(&core.caps) : NULL;
+
+	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
+				 m->controls.cpu2_wanted, &m->vmx, say_missing, NULL))
+		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
+	if (lack)
+		panic("this processor's EPT lacks %s", lack);
+}
+
+void vmx_invalidate(struct machine *m)
+{
+	u64 cap = core.caps.ept_vpid;
+
+	if (m->controls.eptp &&
+	    !invept(cap & EPT_CAP_INVEPT_SINGLE ? INVEPT_SINGLE : INVEPT_ALL, m->controls.eptp))
+		panic("INVEPT failed");
+	if (!(m->vmx.word[WORD_CPU2] & CPU2_VPID) || !(cap & VPID_CAP_INVVPID))
+		return;
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		if (!invvpid(cap & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL, VPID_OF(m, i),
+			     GVA(0)))
+			panic("INVVPID failed");
+	}
+}

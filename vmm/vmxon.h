@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* VMX operation of the physical processor, and the controls a machine gets. */
+#ifndef TV_VMXON_H
+#define TV_VMXON_H
+
+#include "machine.h"
+
+/** Check for VMX, unlock it if need be, read the capabilities, enter VMX operation. Panics with
+ *  the cause and the remedy. */
+void vmx_on(void);
+void vmx_off(void);
+
+/** Choose the control words for `m` (m->vmx) and say which wanted ones are missing. */
+void vmx_choose_for(struct machine *m);
+
+/** Forget all cached translations of the guest: INVEPT and INVVPID as far as they exist. */
+void vmx_invalidate(struct machine *m);
+
+/** A 4 KiB region with the processor's VMCS revision, for VMXON or as a VMCS. */
+u8 *vmx_region(hpa_t *hpa);
+
+#endif

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""The reading of the serial line: tools/tallyvisor/outcome.py."""
+
+import subprocess
+
+import pytest
+
+from conftest import ROOT
+from tallyvisor.outcome import (FIRMWARE_FAULT, HYPERVISOR_PANIC, PANIC, POWEROFF, REFUSED, RESET,
+                                Watch)
+
+START = "tallyvisor: run 1: paging ept, vcpus 1, memory 512 MiB\n"
+
+
+def table(title="end", cpuid=3, cycles=900, total=None):
+    return (f"tallyvisor: exits {title}: seq 1 ticks 5000 idle 40 total {total or cpuid + 1} "
+            f"cycles {cycles + 100}\n"
+            "tallyvisor:  nr reason                            count             cycles\n"
+            f"tallyvisor:  10 CPUID                    {cpuid:14} {cycles:18} {300:12}   90.0%\n"
+            f"tallyvisor:  12 HLT                      {1:14} {100:18} {100:12}   10.0%\n"
+            f"tallyvisor: exits {title}: done\n")
+
+
+def ended(outcome="poweroff", code=0, run=1):
+    return f"tallyvisor: run {run} ended: {outcome}, exit code {code}\n"
+
+
+OFF = "tallyvisor: machine off\n"
+
+
+def watch(text, hypervisor=True, chunk=None):
+    new = Watch(hypervisor)
+    data = text.encode() if isinstance(text, str) else text
+    for at in range(0, len(data), chunk or len(data)):
+        new.feed(data[at:at + (chunk or len(data))])
+    return new
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 7])
+def test_a_whole_run(chunk):
+    text = ("Tallyvisor 0.1.0: a hypervisor\n" + START + "guest: command exited with status 3\n"
+            + table() + ended() + OFF)
+    got = watch(text.replace("\n", "\r\n"), chunk=chunk)
+    assert got.version == "0.1.0"
+    assert got.ending.outcome == POWEROFF
+    assert got.guest_status == 3
+    run = got.runs[1]
+    assert (run.paging, run.vcpus, run.memory_mib) == ("ept", 1, 512)
+    assert (run.outcome, run.exit_code) == ("poweroff", 0)
+    assert (run.block.ticks, run.block.idle_cycles) == (5000, 40)
+    assert (run.block.exits_total, run.block.cycles_total) == (4, 1000)
+    assert run.block.reasons == [{"nr": 10, "name": "CPUID", "count": 3, "cycles": 900},
+                                 {"nr": 12, "name": "HLT", "count": 1, "cycles": 100}]
+
+
+def test_nothing_is_over_before_the_machine_is_off():
+    assert watch(START + table() + ended()).ending is None
+
+
+def test_text_after_machine_off_takes_it_back():
+    text = START + table() + ended() + OFF
+    assert watch(text + "guest# ls\n").ending is None
+    text += "guest# ls\n" + table(cpuid=8) + ended() + OFF
+    assert watch(text).runs[1].block.exits_total == 9
+
+
+def test_blank_lines_and_escapes_after_machine_off_are_nothing():
+    text = START + table() + ended() + OFF
+    assert watch(text + "\r\n\x1b[0m\n").ending.outcome == POWEROFF
+
+
+def test_a_machine_that_cannot_switch_itself_off_says_so_and_has_ended():
+    text = (START + table() + ended() + OFF
+            + "tallyvisor: this machine did not switch itself off: it is safe to do so now\n")
+    assert watch(text).ending.outcome == POWEROFF
+
+
+def test_machine_off_without_a_run_that_ended_is_a_lookalike():
+    assert watch(OFF).ending is None
+    assert watch(START + OFF).ending is None
+
+
+@pytest.mark.parametrize("outcome,code", [("reset", 0), ("triple-fault", 0), ("debug-exit", 7)])
+def test_the_hypervisors_word_is_the_outcome(outcome, code):
+    got = watch(START + table() + ended(outcome, code) + OFF)
+    assert got.ending.outcome == outcome
+    assert (got.runs[1].outcome, got.runs[1].exit_code) == (outcome, code)
+
+
+def test_the_last_table_counts():
+    text = START + table(cpuid=1000) + table() + ended() + OFF
+    assert watch(text).runs[1].block.exits_total == 4
+
+
+@pytest.mark.parametrize("title", ["snapshot", "key", "crash"])
+def test_other_tables_are_not_the_end(title):
+    assert watch(START + table(title) + ended() + OFF).runs[1].block is None
+
+
+def test_a_table_that_does_not_add_up_is_dropped():
+    assert watch(START + table(total=99) + ended() + OFF).runs[1].block is None
+
+
+def test_a_forged_table_that_does_not_add_up_hides_the_one_before():
+    assert watch(START + table() + table(total=99) + ended() + OFF).runs[1].block is None
+
+
+def test_a_table_with_a_foreign_line_in_it_is_dropped():
+    lines = table().splitlines(keepends=True)
+    text = START + "".join(lines[:3]) + "guest text\n" + "".join(lines[3:]) + ended() + OFF
+    assert watch(text).runs[1].block is None
+
+
+def test_a_table_that_was_cut_short_is_no_table():
+    lines = table().splitlines(keepends=True)
+    assert watch(START + "".join(lines[:3]) + ended() + OFF).runs[1].block is None
+
+
+def test_a_table_belongs_to_one_run_only():
+    second = START.replace("run 1", "run 2")
+    got = watch(START + table() + ended() + second + ended(run=2) + OFF)
+    assert got.runs[1].block is not None
+    assert got.runs[2].block is None
+
+
+def test_two_runs():
+    second = START.replace("run 1", "run 2")
+    got = watch(START + table() + ended() + second + table(cpuid=8) + ended("reset", run=2) + OFF)
+    assert [run.block.exits_total for run in got.runs.values()] == [4, 9]
+    assert got.ending.outcome == RESET
+
+
+def test_runs_forged_by_the_guest_are_dropped_when_the_real_one_ends():
+    fake = START.replace("run 1", "run 9") + ended(run=9)
+    got = watch(START + fake + table() + ended("reset") + OFF)
+    assert list(got.runs) == [1]
+    assert got.ending.outcome == RESET
+
+
+def test_refusal():
+    got = watch("tallyvisor: refused: this CPU has no VMX\nerror: unknown error\nPress any key\n")
+    assert got.ending.outcome == REFUSED
+    assert got.ending.text == "this CPU has no VMX"
+
+
+def test_a_guest_cannot_refuse():
+    got = watch(START + "tallyvisor: refused: no\n" + table() + ended() + OFF)
+    assert got.ending.outcome == POWEROFF
+    assert watch(START + "tallyvisor: refused: no\n").ending is None
+
+
+def test_hypervisor_panic_outlasts_its_dump():
+    got = watch(START + "tallyvisor: PANIC: VMREAD failed\ntallyvisor: rax 0\n")
+    assert got.ending.outcome == HYPERVISOR_PANIC
+    assert got.ending.text == "VMREAD failed"
+
+
+def test_a_guest_that_prints_a_panic_and_goes_on_ended_otherwise():
+    got = watch(START + "tallyvisor: PANIC: ha\n" + table() + ended() + OFF)
+    assert got.ending.outcome == POWEROFF
+
+
+@pytest.mark.parametrize("prefix", ["", "[    1.234567] ", "[    1.2] ---[ end "])
+def test_guest_panic_then_reset(prefix):
+    text = f"{prefix}Kernel panic - not syncing: no init\nCPU: 0 PID: 1\n"
+    got = watch(START + text + table() + ended("reset") + OFF)
+    assert got.ending.outcome == PANIC
+    assert got.ending.text == "no init"
+    assert got.runs[1].outcome == PANIC
+
+
+def test_guest_that_stops_for_good_in_its_panic():
+    text = "Kernel panic - not syncing: A\nCPU: 0\n---[ end Kernel panic - not syncing: A ]---\n"
+    got = watch(START + text)
+    assert (got.ending.outcome, got.ending.text) == (PANIC, "A")
+
+
+def test_guest_that_prints_a_panic_and_powers_off_has_powered_off():
+    text = "Kernel panic - not syncing: joke\n"
+    assert watch(START + text + table() + ended() + OFF).ending.outcome == POWEROFF
+
+
+@pytest.mark.parametrize("line,outcome", [
+    ("[   13.5] reboot: System halted", POWEROFF), ("[    1.7] reboot: Power down", POWEROFF),
+    ("reboot: Restarting system", RESET), ("reboot: machine restart", RESET)])
+def test_bare_endings(line, outcome):
+    assert watch(line + "\n", hypervisor=False).ending.outcome == outcome
+    assert watch(line + "\nBdsDxe: again\n", hypervisor=False).ending is None
+    # Under the hypervisor Linux's word alone ends nothing.
+    assert watch(START + line + "\n").ending is None
+
+
+def test_fault_under_the_firmware():
+    text = "!!!! X64 Exception Type - 0D(#GP - General Protection)  CPU Apic ID - 0 !!!!\nRIP\n"
+    for hypervisor in (False, True):
+        got = watch(text, hypervisor)
+        assert got.ending.outcome == FIRMWARE_FAULT and "#GP" in got.ending.text
+    assert watch(START + text).ending is None
+
+
+def test_bare_panic_outlasts_what_follows():
+    got = watch("Kernel panic - not syncing: A\nBdsDxe: starting\n", hypervisor=False)
+    assert got.ending.outcome == PANIC
+
+
+def test_bare_machine_never_hears_the_hypervisor():
+    got = watch(START + table() + ended() + OFF, hypervisor=False)
+    assert got.ending is None and got.runs == {}
+
+
+def test_a_last_line_without_its_end():
+    got = watch("[    1.7] reboot: Power down", hypervisor=False)
+    assert got.ending is None
+    assert got.ending_if_silent().outcome == POWEROFF
+    got.feed(b"!?\n")  # it was not the end of the line after all
+    assert got.last_line.endswith("Power down!?")
+    again = watch("[    1.7] reboot: Power down", hypervisor=False)
+    again.finish()
+    assert again.ending.outcome == POWEROFF
+
+
+def test_a_prompt_after_the_end_takes_it_back():
+    got = watch(START + table() + ended() + OFF + "guest# ")
+    assert got.ending_if_silent() is None
+
+
+def test_rubbish_is_survived():
+    got = watch(bytes(range(256)) * 50 + b"\n" + (START + table() + ended() + OFF).encode())
+    assert got.ending.outcome == POWEROFF
+
+
+def test_a_line_without_end_takes_no_memory():
+    got = Watch(True)
+    for _ in range(40):
+        got.feed(b"x" * 100000)
+        assert len(got._partial) <= 65536
+    got.feed(b"\n" + (START + ended() + OFF).encode())
+    assert got.ending.outcome == POWEROFF
+
+
+PRINTER = r"""
+#include <stdio.h>
+#include "exit_stats.h"
+static void put(void *ctx, const char *line) { (void)ctx; fputs(line, stdout); }
+int main(void)
+{
+	static struct exit_snapshot snap = { .seq = 7, .ticks = ~0ull };
+	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr += 2) {
+		snap.stats.count[nr] = nr == 10 ? 1ull << 60 : nr + 1;
+		snap.stats.cycles[nr] = nr == 10 ? 1ull << 62 : 1000 * nr;
+	}
+	snap.stats.idle_cycles = 123;
+	exit_stats_print(&snap, "tallyvisor: ", "end", put, NULL);
+	return 0;
+}
+"""
+
+
+def test_the_table_as_the_hypervisor_formats_it(tmp_path):
+    """Printer and parser agree, for counts of every width."""
+    (tmp_path / "printer.c").write_text(PRINTER)
+    sources = [ROOT / "lib" / name for name in ("exit_stats.c", "exit_reasons.c", "fmt.c")]
+    subprocess.run(["gcc", "-std=gnu17", f"-I{ROOT}", f"-I{ROOT}/include", "-o",
+                    tmp_path / "printer", tmp_path / "printer.c", *sources], check=True)
+    printed = subprocess.run([tmp_path / "printer"], capture_output=True, check=True).stdout
+    block = watch(START + printed.decode() + ended() + OFF).runs[1].block
+    assert block is not None and block.ticks == 2**64 - 1 and block.idle_cycles == 123
+    by_number = {row["nr"]: row for row in block.reasons}
+    assert by_number[10] == {"nr": 10, "name": "CPUID", "count": 1 << 60, "cycles": 1 << 62}
+    assert by_number[48] == {"nr": 48, "name": "EPT_VIOLATION", "count": 49, "cycles": 48000}
+    assert len(block.reasons) == sum(1 for line in printed.splitlines() if b"%" in line)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Mistakes that are found before anything is started: exit status 2 and one line."""
+
+import fcntl
+
+import pytest
+
+from conftest import command
+
+import subprocess
+
+
+@pytest.mark.parametrize("options,why", [
+    (dict(paging="shadows"), "PAGING=shadows is unknown"),
+    (dict(engine="bochs", cpu="z80"), "CPU=z80"),
+    (dict(kernel="/nonexistent"), "KERNEL=/nonexistent: no such file"),
+    (dict(initrd="/nonexistent"), "INITRD=/nonexistent: no such file"),
+    (dict(mem=8), "MEM=8"),
+    (dict(cmdline="a\nb"), "CMDLINE must be printable"),
+    (dict(options="a\x01"), "OPTIONS must be printable"),
+    (dict(paging="bare", cmdline="it's"), "CMDLINE with '"),
+    (dict(paging="bare", cmdline='a="b'), "double quote"),
+    (dict(build="/nonexistent"), "run make first"),
+])
+def test_one_line_says_what_is_wrong(run, options, why):
+    got = run(**{"paging": "ept", "engine": "bochs", **options})
+    assert got.exit_code == 2
+    assert why in got.verdict and got.verdict.startswith("tallyvisor-run: ")
+    assert "Traceback" not in got.messages
+    assert got.stats == {} and got.serial == ""
+
+
+def test_two_runs_do_not_share_a_directory(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        got = run(paging="bare")
+    assert got.exit_code == 2 and "another run" in got.verdict
+
+
+def test_help_names_every_option(tmp_path):
+    done = subprocess.run([command(tmp_path, {})[0], "--help"], capture_output=True, text=True)
+    for name in "paging engine cpu mem kernel initrd cmdline guest-run options out timeout".split():
+        assert f"--{name}" in done.stdout
+    assert "ept, bare" in done.stdout

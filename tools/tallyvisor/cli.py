@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""The command line of tallyvisor-run: options, the steps of a run in order, and the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from . import bochs, grub, image, initramfs, kernel, outcome, paging, qemu, session, stats
+from .errors import UsageError
+from .machine import Machine, Spec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EXIT_CODES = {outcome.POWEROFF: 0, session.TIMEOUT: 3, outcome.REFUSED: 4,
+              outcome.HYPERVISOR_PANIC: 5, outcome.FIRMWARE_FAULT: 6, session.LOST: 6,
+              session.STOPPED: 130}
+EXIT_OTHER, EXIT_USAGE = 1, 2
+
+SENTENCES = {
+    outcome.POWEROFF: "guest powered off",
+    outcome.RESET: "guest asked for a reset",
+    outcome.PANIC: "guest kernel panicked",
+    outcome.REFUSED: "Tallyvisor refused to start",
+    outcome.HYPERVISOR_PANIC: "the hypervisor panicked",
+    outcome.FIRMWARE_FAULT: "a processor exception under the firmware",
+    session.TIMEOUT: "timed out",
+    session.LOST: "the machine ended without a word",
+    session.STOPPED: "stopped",
+}
+
+# What Linux is told in every run: a console, few words, no waiting after a panic, and no self-tests
+# of its cryptography, which take a quarter of the boot.
+BASE_CMDLINE = "console=ttyS0,115200 quiet panic=-1 cryptomgr.notests"
+BATCH_TIMEOUT = 600
+# Memory of the machine beyond the guest's: firmware, GRUB and the hypervisor live there too.
+SPARE_MIB, LEAST_MIB = 512, 1024
+
+
+def say(text: str) -> None:
+    print(f"tallyvisor-run: {text}", file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    codes = ("exit status: 0 the guest powered off; 1 it ended otherwise; 2 bad usage or "
+             "environment; 3 time-out; 4 Tallyvisor refused to start; 5 the hypervisor panicked; "
+             "6 the machine failed; 130 stopped by the user. "
+             "Ctrl-] q ends the machine.")
+    new = argparse.ArgumentParser(
+        prog="tallyvisor-run", epilog=codes, description="Boot a Linux guest under Tallyvisor, "
+        "with its serial console on this terminal.")
+    add = new.add_argument
+    add("--paging", default="ept", metavar="WORD", help="one of: " + ", ".join(paging.words()))
+    add("--engine", default="auto", choices=("auto", "bochs", "qemu"),
+        help="auto: QEMU with KVM where nested VMX is offered, else Bochs")
+    add("--cpu", help=f"the engine's name for the CPU (Bochs: {bochs.DEFAULT_CPU})")
+    add("--mem", type=int, default=512, metavar="MIB", help="the guest's memory (512)")
+    add("--kernel", metavar="FILE", help="a bzImage (the distribution's cloud kernel)")
+    add("--initrd", metavar="FILE", help="an initramfs (one of ours, with busybox)")
+    add("--cmdline", default="", metavar="WORDS", help=f"for the kernel, after {BASE_CMDLINE!r}")
+    add("--guest-run", metavar="COMMAND",
+        help="run this in the guest instead of a shell, then power off")
+    add("--options", default="", metavar="WORDS", help="more options for the hypervisor")
+    add("--out", default="out", metavar="DIR", help="gets serial.log, stats.json, the engine's log")
+    add("--timeout", type=float, metavar="S",
+        help=f"end the machine after so many seconds (batch: {BATCH_TIMEOUT}; else none)")
+    add("--build", default="build", metavar="DIR", help="where make puts what it builds")
+    add("--keep", action="store_true", help="keep the disk image and the engine's files in OUT")
+    return new
+
+
+def ensure(*groups: str) -> None:
+    """Have tallyvisor-deps find, and install, what these steps need."""
+    done = subprocess.run([ROOT / "tools" / "tallyvisor-deps", *groups])
+    if done.returncode != 0:
+        raise UsageError("something this needs is missing: see above")
+
+
+def choose_engine(word: str, mode: paging.Paging,
+                  host: qemu.Host = qemu.Host()) -> tuple[str, bool]:
+    """The engine's name, and whether KVM drives it."""
+    hindrance = qemu.missing_for_nested_vmx(host)
+    if word == "auto":
+        return (qemu.NAME, True) if hindrance is None else (bochs.NAME, False)
+    if word == qemu.NAME and hindrance is not None and mode.hypervisor:
+        say(f"QEMU without nested VMX ({hindrance}): Tallyvisor will refuse to start")
+    return word, word == qemu.NAME and hindrance is None
+
+
+def batch(args: argparse.Namespace) -> bool:
+    return args.guest_run is not None or not sys.stdin.isatty()
+
+
+def guest_command(args: argparse.Namespace, mode: paging.Paging) -> str | None:
+    """What /init is to run; None: a shell, or what a given initramfs does by itself."""
+    if args.guest_run is not None or args.initrd or not batch(args):
+        return args.guest_run
+    return mode.guest_run
+
+
+def check(args: argparse.Namespace) -> None:
+    for name in ("cmdline", "options"):
+        grub.check_text(name.upper(), getattr(args, name))
+    if args.mem < 64:
+        raise UsageError(f"MEM={args.mem}: a stock kernel needs at least 64 MiB")
+    if args.paging == "bare":
+        grub.check_bare(args.cmdline)
+    if args.kernel:
+        kernel.check(args.kernel)
+    if args.initrd and not Path(args.initrd).is_file():
+        raise UsageError(f"INITRD={args.initrd}: no such file")
+
+
+def make_initrd(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path:
+    if args.initrd:
+        base = Path(args.initrd).read_bytes()
+        base += bytes(-len(base) % 4)
+    else:
+        programs = sorted(path for path in (Path(args.build) / "guest").glob("*")
+                          if path.is_file() and os.access(path, os.X_OK))
+        base = initramfs.base(programs)
+    command = guest_command(args, mode)
+    target = work / "initrd.img"
+    target.write_bytes(base + (initramfs.command(command) if command is not None else b""))
+    return target
+
+
+def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path:
+    cache = Path(args.build) / "cache"
+    core = Path(args.build) / "tallyvisor.efi"
+    if mode.hypervisor and not core.exists():
+        raise UsageError(f"{core} is missing: run make first")
+    menu = grub.Menu(mode, args.mem, args.options, f"{BASE_CMDLINE} {args.cmdline}".strip(),
+                     timeout=0 if batch(args) else 3)
+    (work / "grub.cfg").write_text(grub.config(menu))
+    (work / "marker").write_text("Tallyvisor's disk image\n")
+    files = {
+        "/EFI/BOOT/BOOTX64.EFI": image.build_grub(cache / "grub"),
+        grub.MARKER: work / "marker",
+        "/grub.cfg": work / "grub.cfg",
+        "/vmlinuz": Path(args.kernel) if args.kernel else kernel.stock(cache, say),
+        "/initrd.img": make_initrd(args, mode, work),
+    }
+    if core.exists():
+        files["/tallyvisor.efi"] = core
+    image.build_disk(work / "disk.img", files)
+    return work / "disk.img"
+
+
+def start_engine(args: argparse.Namespace, name: str, kvm: bool, disk: Path, out: Path,
+                 work: Path) -> tuple[Machine, str]:
+    """The running machine, and the name of its CPU."""
+    default = bochs.DEFAULT_CPU if name == bochs.NAME else qemu.default_cpu(kvm)
+    spec = Spec(disk.resolve(), work.resolve(), out / f"{name}.log",
+                max(args.mem + SPARE_MIB, LEAST_MIB), args.cpu or default, not batch(args))
+    if name == bochs.NAME:
+        return bochs.start(spec, say), spec.cpu
+    return qemu.start(spec, kvm, say), spec.cpu
+
+
+def verdict(result: session.Result, watch: outcome.Watch, log: Path, engine: str) -> str:
+    """The one line that says how it ended."""
+    text = SENTENCES.get(result.outcome, f"guest ended by {result.outcome}")
+    if result.outcome == session.LOST:
+        words = (bochs if engine == bochs.NAME else qemu).last_words(log)
+        text += f": {words}" if words else ""
+    elif result.outcome == session.TIMEOUT and watch.last_line:
+        text += f"; the last line was: {watch.last_line}"
+    elif result.text and result.outcome != outcome.POWEROFF:
+        text += f": {result.text}" if result.outcome != session.STOPPED else f" {result.text}"
+    if watch.guest_status is not None:
+        text += f"; its command exited with status {watch.guest_status}"
+    return f"{text} (after {result.seconds:.1f} s)"
+
+
+def runs_of(watch: outcome.Watch, result: session.Result, mode: paging.Paging,
+            mem: int) -> list[outcome.Run]:
+    """The runs for stats.json; the one that was cut short gets the machine's outcome."""
+    runs = [watch.runs[number] for number in sorted(watch.runs)]
+    if not runs:
+        runs = [outcome.Run(mode.word, 1, mem)]
+    if runs[-1].outcome is None or result.outcome in (session.TIMEOUT, session.STOPPED):
+        runs[-1].outcome = result.outcome
+        runs[-1].exit_code = 0 if result.outcome == outcome.POWEROFF else None
+    return runs
+
+
+def run(args: argparse.Namespace) -> int:
+    mode = paging.find(args.paging)
+    check(args)
+    engine, kvm = choose_engine(args.engine, mode)
+    ensure("image", (bochs if engine == bochs.NAME else qemu).PACKAGES)
+    if engine == bochs.NAME and args.cpu:
+        bochs.check_cpu(args.cpu)
+    out = Path(args.out)
+    work = out / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    with (out / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another run is writing to OUT={out}: "
+                             "give this one its own") from None
+        for stale in ("stats.json", "serial.log"):
+            (out / stale).unlink(missing_ok=True)
+        try:
+            disk = make_disk(args, mode, work)
+            machine, cpu = start_engine(args, engine, kvm, disk, out, work)
+            watch = outcome.Watch(mode.hypervisor)
+            timeout = args.timeout or (BATCH_TIMEOUT if batch(args) else None)
+            result = session.Session(machine, watch, out / "serial.log", timeout,
+                                     typing=not batch(args)).run()
+        finally:
+            if not args.keep:
+                shutil.rmtree(work, ignore_errors=True)
+        contents = stats.document(watch.version, engine, cpu,
+                                  runs_of(watch, result, mode, args.mem))
+        stats.write(out / "stats.json", contents)
+    say(verdict(result, watch, out / f"{engine}.log", engine))
+    return EXIT_CODES.get(result.outcome, EXIT_OTHER)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return run(args)
+    except UsageError as error:
+        say(str(error))
+        return EXIT_USAGE

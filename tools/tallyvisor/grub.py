@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""GRUB's configuration: quoting, and the menu."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import UsageError
+from .paging import MODES, Paging
+
+# The file whose presence tells GRUB which of the machine's disks is ours.
+MARKER = "/tallyvisor.img"
+
+# Linked into GRUB's image: what the menu needs, and what helps at its prompt.
+MODULES = ("part_gpt fat search search_fs_file normal configfile linux chain boot echo ls cat test "
+           "reboot halt terminal serial efi_gop").split()
+
+# Run by GRUB's image before anything else.
+EARLY_CONFIG = f"search --no-floppy --set=root --file {MARKER}\nconfigfile ($root)/grub.cfg\n"
+
+
+@dataclass(frozen=True)
+class Menu:
+    default: Paging
+    mem_mib: int
+    options: str  # more words for the hypervisor, separated by white space
+    cmdline: str  # the guest kernel's command line
+    timeout: int  # seconds the menu waits
+    serial: bool = False  # GRUB drives COM1 itself; False where the firmware's console does
+
+
+def quote(word: str) -> str:
+    """One word of a GRUB command, taken literally whatever is in it."""
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def check_text(name: str, text: str) -> None:
+    """A setting that goes through GRUB and UEFI must be printable ASCII on one line."""
+    if not text.isascii() or not text.replace("\t", " ").isprintable():
+        raise UsageError(f"{name} must be printable ASCII on one line")
+
+
+def kernel_words(cmdline: str) -> list[str]:
+    """Split a command line as Linux does: at white space outside double quotes. The quotes are
+    dropped, because GRUB's `linux` puts its own round each word that has a space in it."""
+    words, word, quoted = [], None, False
+    for char in cmdline:
+        if char == '"':
+            quoted = not quoted
+            word = word or ""
+        elif char.isspace() and not quoted:
+            if word is not None:
+                words.append(word)
+            word = None
+        else:
+            word = (word or "") + char
+    if quoted:
+        raise UsageError('CMDLINE has a double quote without its partner')
+    return words if word is None else words + [word]
+
+
+def check_bare(cmdline: str) -> None:
+    """GRUB's `linux` puts a backslash before these, and Linux would keep it."""
+    for char in "'\\":
+        if char in cmdline:
+            raise UsageError(f"CMDLINE with {char} cannot pass GRUB's linux command unchanged, "
+                             "which PAGING=bare uses: leave it out")
+    kernel_words(cmdline)
+
+
+def _hypervisor_entry(menu: Menu, mode: Paging) -> list[str]:
+    words = [f"paging={mode.word}", f"mem={menu.mem_mib}", r"kernel=\vmlinuz",
+             r"initrd=\initrd.img"]
+    words += menu.options.split()
+    line = " ".join(quote(word) for word in words)
+    return [f"chainloader /tallyvisor.efi {line} -- {quote(menu.cmdline)}"]
+
+
+def _bare_entry(menu: Menu) -> list[str]:
+    # The guest under the hypervisor has mem_mib of memory; `mem=` gives the bare one as much.
+    words = kernel_words(menu.cmdline) + [f"mem={menu.mem_mib}M"]
+    line = " ".join(quote(word) for word in words)
+    return [f"linux /vmlinuz {line}", "initrd /initrd.img"]
+
+
+def config(menu: Menu) -> str:
+    """The text of /grub.cfg."""
+    lines = ["# Written by tallyvisor-run.", "set gfxpayload=keep"]
+    if menu.serial:
+        lines += ["serial --unit=0 --speed=115200",
+                  "terminal_input serial console", "terminal_output serial console"]
+    lines += [f"set default={menu.default.word}", f"set timeout={menu.timeout}"]
+    for mode in MODES:
+        body = _hypervisor_entry(menu, mode) if mode.hypervisor else _bare_entry(menu)
+        lines.append(f"menuentry {quote(mode.title)} --id {mode.word} {{")
+        lines += ["\t" + line for line in body]
+        lines.append("}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The stock kernel: the distribution's package, downloaded and unpacked, never installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Callable
+
+from .errors import UsageError
+
+# Meta packages in order of preference: Debian's kernel for virtual machines, then Ubuntu's.
+META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-generic")
+
+BOOT = Path("/boot")
+
+Say = Callable[[str], None]
+
+
+def _apt_cache(*words: str) -> str:
+    if not shutil.which("apt-cache"):
+        return ""
+    done = subprocess.run(["apt-cache", *words], capture_output=True, text=True,
+                          env={**os.environ, "LC_ALL": "C"})
+    return done.stdout if done.returncode == 0 else ""
+
+
+def parse_depends(text: str) -> str | None:
+    """The kernel image that a meta package depends on, from `apt-cache depends`."""
+    found = re.findall(r"^\s*\|?Depends: (linux-image-\d\S*)$", text, re.MULTILINE)
+    return found[0] if found else None
+
+
+def parse_candidate(text: str) -> str | None:
+    """The version apt would take, from `apt-cache policy`."""
+    found = re.search(r"^\s*Candidate: (\S+)$", text, re.MULTILINE)
+    return found[1] if found and found[1] != "(none)" else None
+
+
+def resolve() -> tuple[str, str] | None:
+    """Name and version of the package to use, by what apt knows; None where it knows none."""
+    for meta in META_PACKAGES:
+        image = parse_depends(_apt_cache("depends", meta))
+        version = parse_candidate(_apt_cache("policy", image)) if image else None
+        if image and version:
+            return image, version
+    return None
+
+
+def _newest(paths: list[Path]) -> Path | None:
+    def version(path: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part)
+                for part in re.split(r"(\d+)", path.as_posix())]
+    return max(paths, key=version, default=None)
+
+
+def _download(package: str, version: str, target: Path, say: Say) -> bool:
+    """Fetch and unpack `package`; its vmlinuz becomes `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as name:
+        work = Path(name)
+        say(f"downloading the stock kernel {package} {version}")
+        done = subprocess.run(["apt-get", "-q", "download", f"{package}={version}"], cwd=work,
+                              capture_output=True, text=True)
+        packages = list(work.glob("*.deb"))
+        if done.returncode != 0 or not packages:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            say(f"apt-get download failed: {reason}")
+            return False
+        subprocess.run(["dpkg-deb", "-x", packages[0], work / "unpacked"], check=True)
+        images = list((work / "unpacked" / "boot").glob("vmlinuz-*"))
+        if not images:
+            say(f"{packages[0].name} holds no /boot/vmlinuz-*")
+            return False
+        draft = work / "vmlinuz"
+        shutil.copyfile(images[0], draft)
+        draft.replace(target)
+    return True
+
+
+def stock(cache: Path, say: Say) -> Path:
+    """A stock kernel: from the cache, else from apt, else this machine's own.
+
+    cache  directory that keeps <package>_<version>/vmlinuz
+    """
+    known = resolve()
+    if known:
+        target = cache / f"{known[0]}_{known[1].replace(':', '%3a')}" / "vmlinuz"
+        if target.exists() or _download(*known, target, say):
+            return target
+    kept = _newest(list(cache.glob("linux-image-*/vmlinuz")))
+    if kept:
+        say(f"no newer kernel at hand: using {kept}")
+        return kept
+    own = _newest([path for path in BOOT.glob("vmlinuz-*") if os.access(path, os.R_OK)])
+    if own:
+        say(f"apt has no kernel package: using this machine's own {own}")
+        return own
+    raise UsageError("no kernel found: run apt-get update, or give KERNEL=<a bzImage>")
+
+
+def check(name: str) -> None:
+    """A kernel that the user named must be a file; what is in it is for the loader to judge."""
+    if not Path(name).is_file():
+        raise UsageError(f"KERNEL={name}: no such file")

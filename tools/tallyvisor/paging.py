@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""The words that PAGING= takes, one row each. Every other file asks this table; none compares
+words. A new mode is a new row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Paging:
+    word: str  # PAGING= here, paging= on the hypervisor's line, "paging" in stats.json
+    title: str  # of the GRUB menu entry
+    hypervisor: bool  # the guest runs under tallyvisor.efi; else on the machine itself
+    guest_run: str  # default GUEST_RUN in batch
+
+
+MODES = (
+    Paging("ept", "Tallyvisor: Linux under EPT", True, "exitstat"),
+    Paging("bare", "Linux on the bare machine", False, "true"),
+)
+
+
+def words() -> list[str]:
+    return [mode.word for mode in MODES]
+
+
+def find(word: str) -> Paging:
+    for mode in MODES:
+        if mode.word == word:
+            return mode
+    raise UsageError(f"PAGING={word} is unknown; it is one of: {', '.join(words())}")

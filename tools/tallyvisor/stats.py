@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""stats.json, as docs/stats-json.md describes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from .outcome import Run
+
+SCHEMA = 1
+
+
+def run_entry(run: Run) -> dict:
+    entry = {"paging": run.paging, "vcpus": run.vcpus, "memory_mib": run.memory_mib,
+             "outcome": run.outcome, "exit_code": run.exit_code,
+             "exits_total": 0, "cycles_total": 0, "idle_cycles": None, "ticks": None,
+             "reasons": []}
+    if run.block:
+        entry.update(exits_total=run.block.exits_total, cycles_total=run.block.cycles_total,
+                     idle_cycles=run.block.idle_cycles, ticks=run.block.ticks,
+                     reasons=run.block.reasons)
+    return entry
+
+
+def document(hypervisor: str | None, engine: str, cpu: str, runs: list[Run]) -> dict:
+    return {"schema": SCHEMA, "hypervisor": hypervisor, "engine": engine, "cpu": cpu,
+            "runs": [run_entry(run) for run in runs]}
+
+
+def write(path: Path, contents: dict) -> None:
+    """Replace the file in one step: a reader sees the old one or the new one, whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(contents, indent=1) + "\n")
+    draft.replace(path)

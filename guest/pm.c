@@ -9,6 +9,9 @@
 #define TMR_STS 0x0001
 #define GBL_STS 0x0020
 #define EVENTS (TMR_STS | GBL_STS) /* the events that exist here: no buttons, no bus masters */
+/* The RTC's event never occurs (the FADT's FIX_RTC says that it has no status bit), but Linux's
+ * rtc-cmos enables it all the same and wants to read the bit back. */
+#define RTC_EN 0x0400
 #define TMR_WRAP_SHIFT 31
 
 #define SCI_EN 0x0001
@@ -117,7 +120,7 @@ static void write_byte(struct pm *p, u64 offset, u8 v)
 		break;
 	case PM1_EVT + 2:
 	case PM1_EVT + 3:
-		p->pm1_en = (p->pm1_en & ~mask) | (v16 & EVENTS);
+		p->pm1_en = (p->pm1_en & ~mask) | (v16 & (EVENTS | RTC_EN));
 		break;
 	case PM1_CNT:
 	case PM1_CNT + 1:

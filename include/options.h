@@ -23,12 +23,17 @@ enum paging_mode {
 /** CPUID numbering of the statistics leaves: Fall 2021 (default) or Fall 2022. */
 enum leaves_numbering { LEAVES_2021 = 2021, LEAVES_2022 = 2022 };
 
+/** Ways for the hypervisor to crash on purpose, so that its last words can be tried out on a
+ *  machine before they are needed. */
+enum crash_kind { CRASH_NOT, CRASH_PANIC, CRASH_FAULT, CRASH_STACK };
+
 struct options {
 	u32 paging;  /* enum paging_mode */
 	u32 mem_mib; /* guest memory, MiB; 0: choose. boot/ makes it even */
 	u32 leaves;  /* enum leaves_numbering */
 	u32 poll_ms; /* at most this long between two looks at the console's input; 0: never */
 	u32 verbose; /* 1: say more at boot */
+	u32 crash;   /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 initrd_optional;	   /* 1: `initrd` is the default, and a missing file means none */
 	char kernel[OPT_PATH_MAX]; /* on the boot volume: starts with \, no / in it */
 	char initrd[OPT_PATH_MAX]; /* the same; empty: none */

@@ -31,6 +31,11 @@ struct option_row {
 static const struct choice paging_choices[] = {{"ept", PAGING_EPT}, {NULL, 0}};
 static const struct choice leaves_choices[] = {
 	{"2021", LEAVES_2021}, {"2022", LEAVES_2022}, {NULL, 0}};
+static const struct choice crash_choices[] = {{"no", CRASH_NOT},
+					      {"panic", CRASH_PANIC},
+					      {"fault", CRASH_FAULT},
+					      {"stack", CRASH_STACK},
+					      {NULL, 0}};
 static const struct choice switch_choices[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
 
 static bool set_choice(const struct option_row *row, struct options *o, void *field,
@@ -143,6 +148,8 @@ static const struct option_row option_rows[] = {
 	{"leaves", set_choice, FIELD(leaves), "leaves=2021 or leaves=2022", 0, 0, leaves_choices},
 	{"poll_ms", set_number, FIELD(poll_ms), "poll_ms=<milliseconds>, 0 to 10000", 0, 10000,
 	 NULL},
+	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
+	 0, crash_choices},
 	{"verbose", set_choice, FIELD(verbose), "verbose=0 or verbose=1", 0, 0, switch_choices},
 };
 

@@ -26,4 +26,4 @@ check:
 test-boot: all guest-programs
 	@echo "== boots in emulators"
 	BUILD=$(abspath $(BUILD)) /usr/bin/python3 -B -m pytest -v -p no:cacheprovider \
-		--durations=5 $(PYTEST) tests/boot
+		-n 2 --dist load --durations=5 $(PYTEST) tests/boot

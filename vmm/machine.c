@@ -4,6 +4,7 @@
 
 #include "bitmaps.h"
 #include "core.h"
+#include "crash.h"
 #include "guest/linux.h"
 #include "insn.h"
 #include "keys.h"
@@ -12,6 +13,9 @@
 #include "paging.h"
 #include "panic.h"
 #include "vmxon.h"
+
+/* The crash= option waits until there are exits to show. */
+#define CRASH_AFTER_EXITS 1000
 
 /** The guest's calendar begins where the machine's does. */
 static u64 read_epoch(void);
@@ -221,6 +225,8 @@ void machine_print_stats(struct machine *m, const char *title)
 void machine_tick(struct machine *m, u64 now)
 {
 	console_pump();
+	if (m->log.next > CRASH_AFTER_EXITS)
+		crash_on_purpose(core.boot->options.crash);
 	if (now >= m->next_poll) {
 		keys_poll(m);
 		m->next_poll = now + m->poll_ticks;

@@ -61,6 +61,24 @@ static void take_over(void)
 	     (unsigned long long)(core.heap.pages * 4), stopped);
 }
 
+static void say_memory(void)
+{
+	static const char *const kinds[] = {
+		[BOOT_MEM_FREE] = "free",	  [BOOT_MEM_CORE] = "hypervisor",
+		[BOOT_MEM_GUEST] = "guest",	  [BOOT_MEM_RUNTIME] = "firmware runtime",
+		[BOOT_MEM_ACPI] = "ACPI",	  [BOOT_MEM_MMIO] = "MMIO",
+		[BOOT_MEM_RESERVED] = "reserved",
+	};
+
+	for (unsigned i = 0; i < core.boot->nr_mem; i++) {
+		const struct boot_mem *m = &core.boot->mem[i];
+
+		klog("memory %012llx-%012llx %s", (unsigned long long)m->hpa,
+		     (unsigned long long)(m->hpa + m->size - 1),
+		     m->kind < ARRAY_SIZE(kinds) ? kinds[m->kind] : "?");
+	}
+}
+
 static void run_guest(unsigned run, u32 paging)
 {
 	u64 mark = heap_mark();
@@ -83,6 +101,8 @@ _Noreturn void core_main(struct boot_info *boot)
 	check_hand_off();
 	klog("Tallyvisor " TV_VERSION_STRING " has the machine");
 	take_over();
+	if (core.boot->options.verbose)
+		say_memory();
 	vmx_on();
 	run_guest(1, core.boot->options.paging);
 	vmx_off();

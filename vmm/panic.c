@@ -56,6 +56,12 @@ static bool on_a_stack(u64 addr)
 	return addr >= (u64)__stack_bottom && addr + 16 <= (u64)__stack_mc_top && !(addr & 7);
 }
 
+/** linker.ld leaves a page unmapped below each stack. */
+static bool on_guard_page(u64 addr)
+{
+	return addr >= (u64)__stack_bottom - PAGE_SIZE && addr < (u64)__stack_bottom;
+}
+
 static void backtrace(u64 rip, u64 rbp)
 {
 	klog("backtrace:");
@@ -134,6 +140,8 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	klog("cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx", LL(read_cr0()), LL(read_cr2()),
 	     LL(read_cr3()), LL(read_cr4()));
 #undef LL
+	if (on_guard_page(read_cr2()))
+		klog("the stack is used up: CR2 lies on the guard page below it");
 	backtrace(f->rip, f->rbp);
 	end();
 }

@@ -86,6 +86,10 @@ void vmx_choose_for(struct machine *m)
 	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
 				 m->controls.cpu2_wanted, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
+	if (core.boot->options.verbose)
+		klog("VMX controls: pin %08x, primary %08x, secondary %08x, exit %08x, entry %08x",
+		     m->vmx.word[WORD_PIN], m->vmx.word[WORD_CPU1], m->vmx.word[WORD_CPU2],
+		     m->vmx.word[WORD_EXIT], m->vmx.word[WORD_ENTRY]);
 	if (lack)
 		panic("this processor's EPT lacks %s", lack);
 }

@@ -190,7 +190,7 @@ static void test_paths(void **state)
 static void test_unknown_names(void **state)
 {
 	static const char known[] = "the options are paging= mem= kernel= initrd= leaves= poll_ms= "
-				    "verbose=";
+				    "crash= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -228,9 +228,9 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
-		      "leaves= poll_ms= verbose=");
+		      "leaves= poll_ms= crash= verbose=");
 	refuse("\"--\" x", "unknown option \"--\": the options are paging= mem= kernel= initrd= "
-			   "leaves= poll_ms= verbose=");
+			   "leaves= poll_ms= crash= verbose=");
 }
 
 static void test_command_line_length(void **state)

@@ -111,7 +111,7 @@ static void test_enable(void **state)
 	(void)state;
 	init(&f, 100000000);
 	pm_write(&f.p, 2, 2, 0xffff);
-	assert_int_equal(pm_read(&f.p, 2, 2), 0x0021);
+	assert_int_equal(pm_read(&f.p, 2, 2), 0x0421);
 	pm_write(&f.p, 3, 1, 0x00);
 	assert_int_equal(pm_read(&f.p, 2, 2), 0x0021);
 	pm_write(&f.p, 2, 1, 0x20);

@@ -20,18 +20,27 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
 cd /root
+end() {
+	# Setting a mode waits until the UART has sent what was written; poweroff does not.
+	stty sane < /dev/console
+	"$1" -f
+	# Without ACPI poweroff halts the CPU; a PID 1 that returned would make the kernel panic.
+	while :; do sleep 1000; done
+}
+# How busybox's poweroff, halt and reboot ask the first process.
+trap 'end poweroff' USR1 USR2
+trap 'end reboot' TERM
+# In the background, because a shell that waits for a program hears no signal.
 if [ -f /guest-run ]; then
-	sh /guest-run
+	sh /guest-run < /dev/console &
+	wait $!
 	echo "guest: command exited with status $?"
 else
-	setsid cttyhack sh
+	setsid cttyhack sh < /dev/console > /dev/console 2>&1 &
+	wait $!
 	echo "guest: shell exited"
 fi
-# Setting a mode waits until the UART has sent what was written; poweroff does not.
-stty sane
-poweroff -f
-# Without ACPI poweroff halts the CPU; a PID 1 that returned would make the kernel panic.
-while :; do sleep 1000; done
+end poweroff
 """
 
 

@@ -85,6 +85,9 @@ enum x86_vector {
 	XM_VECTOR = 19,
 };
 
+/* IA32_DEBUGCTL: single-step on branches. */
+#define DEBUGCTL_BTF BIT(1)
+
 /** GPRs in the processor's numbering. */
 enum x86_reg {
 	REG_RAX,

@@ -66,14 +66,24 @@ void console_flush(void)
 		cpu_pause();
 }
 
+/** The guest prints faster than the line is. The time is the line's, not the exit's. */
+static void wait_for_room(struct console *c)
+{
+	u64 start = rdtsc();
+
+	do {
+		console_pump();
+		cpu_pause();
+	} while (c->head - c->tail == CONSOLE_RING);
+	c->waited += rdtsc() - start;
+}
+
 static void put_raw(u8 byte)
 {
 	struct console *c = &core.console;
 
-	while (c->head - c->tail == CONSOLE_RING) {
-		console_pump();
-		cpu_pause();
-	}
+	if (c->head - c->tail == CONSOLE_RING)
+		wait_for_room(c);
 	c->ring[c->head++ % CONSOLE_RING] = byte;
 }
 

@@ -17,6 +17,7 @@
 struct console {
 	u16 port;
 	bool present;
+	u64 waited; /* TSC ticks spent waiting for room in the ring, since account() took them */
 	unsigned column; /* of the line so far: the log begins lines of its own */
 	u32 head, tail;	 /* ring: head is written, tail is sent; free-running */
 	u8 ring[CONSOLE_RING];

@@ -3,6 +3,7 @@
 #include "cpu.h"
 
 #include "core.h"
+#include "host_paging.h"
 #include "host_timer.h"
 #include "insn.h"
 #include "mce.h"
@@ -10,6 +11,12 @@
 #include "x86.h"
 
 #define IDT_INTERRUPT_GATE 0x8e
+/* 82093AA data sheet. */
+#define HOST_IOAPIC 0xfec00000ull
+#define IOAPIC_SELECT (0x00 / 4)
+#define IOAPIC_WINDOW (0x10 / 4)
+#define IOAPIC_MASKED BIT(16)
+
 #define IST_NMI 1
 #define IST_DF 2
 #define IST_MC 3
@@ -85,6 +92,30 @@ static void mask_pics(void)
 	outb(0xa1, 0xff);
 }
 
+/** Mask the inputs of an I/O APIC at the usual address: a level-triggered line that the firmware
+ *  left enabled, and that no driver quiets, would interrupt for ever. */
+static void mask_ioapic(void)
+{
+	volatile u32 *io = mmio_map(HPA(HOST_IOAPIC), PAGE_SIZE);
+	u32 version, inputs;
+
+	io[IOAPIC_SELECT] = 1;
+	version = io[IOAPIC_WINDOW];
+	inputs = (version >> 16 & 0xff) + 1;
+	if (version == ~0u || inputs < 16 || inputs > 240)
+		return; /* nothing there, or nothing like it */
+	for (u32 i = 0; i < inputs; i++) {
+		io[IOAPIC_SELECT] = 0x10 + 2 * i;
+		io[IOAPIC_WINDOW] = io[IOAPIC_WINDOW] | IOAPIC_MASKED;
+	}
+}
+
+void cpu_mask_interrupts(void)
+{
+	mask_pics();
+	mask_ioapic();
+}
+
 void cpu_init(void)
 {
 	struct cpu *c = &core.cpu;
@@ -97,16 +128,13 @@ void cpu_init(void)
 	c->idt[MC_VECTOR].ist = IST_MC;
 	load_tables(c);
 	write_cr4(read_cr4() | X86_CR4_MCE);
-	mask_pics();
 }
 
 void host_interrupt(u8 vector)
 {
 	if (vector == HOST_SPURIOUS_VECTOR)
 		return; /* SDM volume 3, section 11.9: no EOI for a spurious interrupt */
-	if (vector == HOST_TIMER_VECTOR)
-		core.cpu.timer_fired = true;
-	else
+	if (vector != HOST_TIMER_VECTOR)
 		core.cpu.stray_interrupts++;
 	host_timer_eoi();
 }

@@ -46,17 +46,18 @@ struct cpu {
 	struct idt_gate idt[256];
 	u64 cr3;
 	u8 *vmxon_region;
-	u64 nmis;	      /* taken in host context */
-	u64 stray_interrupts; /* vectors that nobody here asked for */
-	bool timer_fired;
+	u64 nmis;			       /* taken in host context */
+	u64 stray_interrupts;		       /* vectors that nobody here asked for */
 	u64 tsc_per_measure, apic_per_measure; /* clock ratio: TSC and APIC-timer ticks */
 	bool timer_x2apic;
 	volatile u32 *lapic;
 };
 
-/** GDT, IDT, TSS with IST stacks for NMI, #DF and #MC; CR4.MCE on; everything masked at the PICs.
- */
+/** GDT, IDT, TSS with IST stacks for NMI, #DF and #MC; CR4.MCE on. */
 void cpu_init(void);
+
+/** Mask every interrupt line of the machine, at the 8259s and the I/O APIC. Needs mmio_map(). */
+void cpu_mask_interrupts(void);
 
 /** The common handler of entry.asm's stubs. */
 void trap(struct trap_frame *f);

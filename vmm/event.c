@@ -4,6 +4,7 @@
 
 #include "insn.h"
 #include "machine.h"
+#include "run.h"
 #include "vmcs.h"
 
 static void queue(struct vcpu *v, u32 info, u32 error, u32 insn_len)
@@ -42,12 +43,23 @@ static int cut_exception(const struct vcpu *v)
 	return info & INTR_INFO_VECTOR_MASK;
 }
 
+/** The processor pushes RF=1 with a fault, so that an instruction breakpoint on the faulting
+ *  instruction does not fire again; an injected one pushes what the VMCS holds (SDM volume 3,
+ *  section 18.3.1.1 "Instruction-Breakpoint Exception Condition"). */
+static void set_resume_flag(struct vcpu *v, u8 vector)
+{
+	if (vector == DB_VECTOR || vector == BP_VECTOR || vector == OF_VECTOR)
+		return;
+	v->rflags = vcpu_rflags(v) | X86_EFLAGS_RF;
+	vmcs_writel(GUEST_RFLAGS, v->rflags);
+}
+
 static void exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	int first = cut_exception(v);
 
 	if (first == DF_VECTOR && fault_class(vector) != BENIGN) {
-		machine_end(v->machine, OUTCOME_TRIPLE_FAULT);
+		end_triple_fault(v);
 		return;
 	}
 	if (first >= 0 &&
@@ -57,6 +69,9 @@ static void exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 		has_error = true;
 		error = 0;
 	}
+	set_resume_flag(v, vector);
+	/* Section 27.2.1.3: real mode knows no error codes. */
+	has_error = has_error && (vcpu_cr0(v) & X86_CR0_PE);
 	queue(v, vector | INTR_TYPE_HARD_EXCEPTION | (has_error ? INTR_INFO_ERROR_CODE : 0), error,
 	      0);
 }
@@ -103,7 +118,8 @@ void event_replay(struct vcpu *v)
 	if (type == INTR_TYPE_NMI)
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~(u32)INTERRUPTIBILITY_NMI);
-	info &= ~(u32)INTR_INFO_NMI_UNBLOCK;
+	info &= (u32)INTR_INFO_VALID | INTR_INFO_ERROR_CODE | INTR_INFO_TYPE_MASK |
+		INTR_INFO_VECTOR_MASK;
 	queue(v, info, info & INTR_INFO_ERROR_CODE ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0,
 	      vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
 }
@@ -148,15 +164,12 @@ static bool nmi_allowed(void)
 /** An NMI is pending: inject it or wait for the window. True: it took this entry's slot. */
 static bool try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
 {
-	bool virtual_nmis = v->machine->vmx.word[WORD_PIN] & PIN_VIRTUAL_NMIS;
-
 	if (slot_free && nmi_allowed()) {
 		apic->nmi_pending = false;
 		inject(v, NMI_VECTOR | INTR_TYPE_NMI | (u32)INTR_INFO_VALID, 0, 0);
 		return true;
 	}
-	if (virtual_nmis)
-		set_cpu1(v, CPU1_NMI_WINDOW, true);
+	set_cpu1(v, CPU1_NMI_WINDOW, true);
 	return false;
 }
 
@@ -180,6 +193,9 @@ void event_prepare_entry(struct vcpu *v)
 		v->event_info = 0;
 		slot_free = false;
 	}
+	/* Section 27.7.3: an injected interrupt would swallow a single-step trap that is due. */
+	if (slot_free && vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS))
+		slot_free = false;
 	set_cpu1(v, CPU1_NMI_WINDOW, false);
 	if (apic->nmi_pending && try_nmi(v, apic, slot_free))
 		slot_free = false;

@@ -27,16 +27,21 @@ static void restore_nmi_blocking(const struct vcpu *v, u32 info)
 /** #DB exits before DR6 and DR7.GD change; the qualification says how (section 28.2.1). */
 static enum exit_action reflect_debug(struct vcpu *v, u32 info)
 {
-	u64 dr6 = (read_dr6() & ~0xfull) | DR6_ACTIVE_LOW;
+	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 
-	write_dr6(dr6 | vcpu_qual(v));
-	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
+	/* Section 27.3.1.5: with TF set and blocking by STI or MOV SS, BS must be pending, although
+	 * this exit did not record it; the next entry would fail (Xen's XSA-308). */
+	if ((vcpu_rflags(v) & X86_EFLAGS_TF) &&
+	    (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+		vcpu_pend_single_step();
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) { /* INT1 */
 		v->event_info = DB_VECTOR | INTR_TYPE_PRIV_SW_EXCEPTION | (u32)INTR_INFO_VALID;
 		v->event_insn_len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
 		v->requests |= REQ_EVENT;
-		return EXIT_RETRY;
+		return EXIT_RETRY; /* INT1 leaves DR6 and DR7 alone */
 	}
+	write_dr6((read_dr6() & ~0xfull) | DR6_ACTIVE_LOW | vcpu_qual(v));
+	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
 	event_exception(v, DB_VECTOR);
 	return EXIT_RETRY;
 }
@@ -49,7 +54,7 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_NMI) {
 		/* A physical NMI: the host's. What trap() does for one that arrives outside the
 		 * guest; NMIs stay blocked until an IRET, which this makes. */
-		__asm__ volatile("int $2");
+		__asm__ volatile("int $2" ::: "memory");
 		return EXIT_RETRY;
 	}
 	restore_nmi_blocking(v, info);
@@ -73,12 +78,17 @@ enum exit_action handle_external_interrupt(struct vcpu *v)
 	return EXIT_RETRY;
 }
 
-enum exit_action handle_triple_fault(struct vcpu *v)
+enum exit_action end_triple_fault(struct vcpu *v)
 {
 	klog("the guest took a triple fault: an exception while a double fault was delivered");
 	machine_end(v->machine, OUTCOME_TRIPLE_FAULT);
 	print_diagnosis(v);
 	return EXIT_STOP;
+}
+
+enum exit_action handle_triple_fault(struct vcpu *v)
+{
+	return end_triple_fault(v);
 }
 
 enum exit_action handle_init_signal(struct vcpu *v)

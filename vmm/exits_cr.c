@@ -6,12 +6,15 @@
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
+#include "vmxon.h"
 
 /* Exit qualification for control-register accesses, table 28-3. */
 #define QUAL_CR(q) ((q)&15)
 #define QUAL_TYPE(q) ((q) >> 4 & 3)
 #define QUAL_REG(q) ((q) >> 8 & 15)
 #define QUAL_LMSW_SOURCE(q) ((q) >> 16 & 0xffff)
+
+#define AR_TYPE_TSS16_BUSY 3
 
 enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
@@ -50,9 +53,10 @@ static bool cr0_valid(struct vcpu *v, u64 cr0, u64 efer)
 	if (!(cr0 & X86_CR0_PG) && (efer & EFER_LMA) &&
 	    ((cr4 & X86_CR4_PCIDE) || vcpu_code_bits() == 64))
 		return false;
-	/* Entering it needs CS.L clear. */
+	/* Entering it needs CS.L clear, and no 16-bit TSS. */
 	return !((cr0 & X86_CR0_PG) && (efer & EFER_LME) && !(efer & EFER_LMA) &&
-		 (vmcs_read32(GUEST_CS_AR_BYTES) & BIT(13)));
+		 ((vmcs_read32(GUEST_CS_AR_BYTES) & BIT(13)) ||
+		  (vmcs_read32(GUEST_TR_AR_BYTES) & 15) == AR_TYPE_TSS16_BUSY));
 }
 
 /** IA-32e mode begins and ends with CR0.PG while EFER.LME is set. */
@@ -85,6 +89,9 @@ static enum exit_action set_cr0(struct vcpu *v, u64 cr0)
 		return event_gp(v);
 	if ((old ^ cr0) & X86_CR0_PG && efer & EFER_LME)
 		set_long_mode(efer, long_mode);
+	/* Section 29.4.3.3: with a VPID, an emulated write flushes nothing by itself. */
+	if ((old ^ cr0) & X86_CR0_PG)
+		vmx_flush_linear(v->machine);
 	v->cr0_shadow = cr0;
 	vmcs_writel(CR0_READ_SHADOW, cr0);
 	/* Caching stays on whatever the guest writes to CD and NW: memory is coherent, and the
@@ -96,6 +103,7 @@ static enum exit_action set_cr0(struct vcpu *v, u64 cr0)
 static enum exit_action set_cr4(struct vcpu *v, u64 cr4)
 {
 	u64 old = vcpu_cr4(v), cr0 = vcpu_cr0(v), efer = vmcs_read64(GUEST_IA32_EFER);
+	u64 flush_bits = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP | X86_CR4_SMAP;
 	u64 pdpte_bits = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP;
 
 	if (cr4 & ~v->machine->cpuid.cr4_allowed)
@@ -106,6 +114,8 @@ static enum exit_action set_cr4(struct vcpu *v, u64 cr4)
 		return event_gp(v);
 	if (pae_paging(cr0, cr4, efer) && ((old ^ cr4) & pdpte_bits) && !load_pdptes(v))
 		return event_gp(v);
+	if (((old ^ cr4) & flush_bits) || (old & ~cr4 & X86_CR4_PCIDE))
+		vmx_flush_linear(v->machine);
 	v->cr4_shadow = cr4;
 	vmcs_writel(CR4_READ_SHADOW, cr4);
 	/* VMXE is fixed to 1 in VMX operation, and machine checks are the host's. */

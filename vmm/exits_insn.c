@@ -80,7 +80,9 @@ static bool wake_pending(struct vcpu *v)
 {
 	const struct pc *pc = &v->machine->pc;
 
-	return pc->lapic[v->index].nmi_pending || pc_pending_irq(pc, v->index) >= 0;
+	if (pc->lapic[v->index].nmi_pending || pc->lapic[v->index].init_pending)
+		return true;
+	return (vcpu_rflags(v) & X86_EFLAGS_IF) && pc_pending_irq(pc, v->index) >= 0;
 }
 
 enum exit_action handle_hlt(struct vcpu *v)

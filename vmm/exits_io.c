@@ -47,51 +47,63 @@ static void add_masked(struct vcpu *v, unsigned reg, u64 mask, s64 delta)
 	v->gpr[reg] = mask == 0xffff ? (old & ~mask) | (next & mask) : next & mask;
 }
 
-/** One element. False: the guest must see a page fault, which is queued. */
-static bool string_element(struct vcpu *v, u64 qual, gva_t gva)
+/** One element between `gva` and the port. WALK_OK, or why not, with `out` and `fault` filled in.
+ */
+static enum walk_status string_element(struct vcpu *v, u64 qual, const struct walk_regs *r,
+				       gva_t gva, struct walk_result *out, gva_t *fault)
 {
 	struct machine *m = v->machine;
 	unsigned size = QUAL_SIZE(qual);
-	u32 access = vcpu_cpl() == 3 ? WALK_USER : 0;
-	struct walk_regs r;
-	struct walk_result out;
-	gva_t fault;
-	u32 data = 0;
+	u32 access = r->cpl == 3 ? WALK_USER : 0, data = 0;
+	enum walk_status status;
 
-	vcpu_walk_regs(v, &r);
-	if (QUAL_IN(qual)) {
-		/* Fault before the device is read: a read may change it. */
-		if (guest_virt_read(&m->pc.mem, &r, gva, &data, size, access | WALK_WRITE, &out,
-				    &fault) == WALK_OK) {
-			data = (u32)pc_pio_read(&m->pc, v->index, QUAL_PORT(qual), size);
-			if (guest_virt_write(&m->pc.mem, &r, gva, &data, size, access | WALK_WRITE,
-					     &out, &fault) == WALK_OK)
-				return true;
-		}
-	} else if (guest_virt_read(&m->pc.mem, &r, gva, &data, size, access, &out, &fault) ==
-		   WALK_OK) {
-		pc_pio_write(&m->pc, v->index, QUAL_PORT(qual), size, data);
-		return true;
+	if (!QUAL_IN(qual)) {
+		status = guest_virt_read(&m->pc.mem, r, gva, &data, size, access, out, fault);
+		if (status == WALK_OK)
+			pc_pio_write(&m->pc, v->index, QUAL_PORT(qual), size, data);
+		return status;
 	}
-	event_page_fault(v, fault, out.pferr);
-	return false;
+	/* Fault before the device is read: a read may change it. */
+	access |= WALK_WRITE;
+	status = guest_virt_read(&m->pc.mem, r, gva, &data, size, access, out, fault);
+	if (status != WALK_OK)
+		return status;
+	data = (u32)pc_pio_read(&m->pc, v->index, QUAL_PORT(qual), size);
+	return guest_virt_write(&m->pc.mem, r, gva, &data, size, access, out, fault);
+}
+
+static enum exit_action string_fault(struct vcpu *v, enum walk_status status,
+				     const struct walk_result *out, gva_t fault)
+{
+	if (status == WALK_NOT_RAM)
+		return stop_unsupported(v, "INS or OUTS with an operand outside memory, at 0x%llx",
+					(unsigned long long)out->gpa.v);
+	event_page_fault(v, fault, out->pferr);
+	return EXIT_RETRY;
 }
 
 static enum exit_action string_io(struct vcpu *v, u64 qual)
 {
-	u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);
-	u64 mask = address_mask(info);
-	gva_t gva = GVA(vmcs_readl(GUEST_LINEAR_ADDRESS));
-	s64 step = vcpu_rflags(v) & X86_EFLAGS_DF ? -(s64)QUAL_SIZE(qual) : QUAL_SIZE(qual);
+	u64 mask = address_mask(vmcs_read32(VMX_INSTRUCTION_INFO));
 	unsigned index = QUAL_IN(qual) ? REG_RDI : REG_RSI;
+	/* The segment's base, in effect: the operand moves with its index register, which wraps. */
+	u64 base = vmcs_readl(GUEST_LINEAR_ADDRESS) - (v->gpr[index] & mask);
+	s64 step = vcpu_rflags(v) & X86_EFLAGS_DF ? -(s64)QUAL_SIZE(qual) : QUAL_SIZE(qual);
+	struct walk_result out;
+	struct walk_regs r;
+	gva_t fault;
 
+	vcpu_walk_regs(v, &r);
 	for (unsigned n = 0; n < STRING_BATCH; n++) {
+		gva_t gva = GVA(base + (v->gpr[index] & mask));
+		enum walk_status status;
+
 		if (QUAL_REP(qual) && !(v->gpr[REG_RCX] & mask))
 			return EXIT_ADVANCE;
-		if (!string_element(v, qual, gva))
-			return EXIT_RETRY;
+		status = string_element(v, qual, &r, gva, &out, &fault);
+		if (status != WALK_OK)
+			return string_fault(v, status, &out, fault);
 		add_masked(v, index, mask, step);
-		gva.v += (u64)step;
 		if (!QUAL_REP(qual))
 			return EXIT_ADVANCE;
 		add_masked(v, REG_RCX, mask, -1);

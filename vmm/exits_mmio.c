@@ -14,23 +14,22 @@ struct emulation {
 	struct vcpu *v;
 	struct walk_regs regs;
 	u32 access; /* WALK_USER or 0 */
-	bool faulted;
 };
 
 static bool refuse(struct emulation *e, gva_t gva, enum walk_status status,
 		   const struct walk_result *out)
 {
-	e->faulted = true;
 	if (status == WALK_FAULT)
 		event_page_fault(e->v, gva, out->pferr);
 	else
-		stop_unsupported(e->v, "a paging structure of its lies outside memory, at 0x%llx",
+		stop_unsupported(e->v,
+				 "a paging structure of its, or an operand across two pages, lies "
+				 "outside memory, at 0x%llx",
 				 (unsigned long long)out->gpa.v);
 	return false;
 }
 
-/** Translate an access that must not straddle pages (devices do not). */
-static bool translate(struct emulation *e, gva_t gva, unsigned size, u32 access, gpa_t *gpa)
+static bool translate(struct emulation *e, gva_t gva, u32 access, gpa_t *gpa)
 {
 	struct walk_result out;
 	enum walk_status status =
@@ -38,14 +37,14 @@ static bool translate(struct emulation *e, gva_t gva, unsigned size, u32 access,
 
 	if (status != WALK_OK)
 		return refuse(e, gva, status, &out);
-	if ((gva.v & ~PAGE_MASK) + size > PAGE_SIZE) {
-		e->faulted = true;
-		stop_unsupported(e->v, "an access to a device crosses a page, at 0x%llx",
-				 (unsigned long long)gva.v);
-		return false;
-	}
 	*gpa = out.gpa;
 	return true;
+}
+
+/** Devices are never straddled; memory that is goes through guest_virt_*(). */
+static bool crosses_page(gva_t gva, unsigned size)
+{
+	return (gva.v & ~PAGE_MASK) + size > PAGE_SIZE;
 }
 
 static bool mem_read(void *ctx, gva_t gva, unsigned size, u64 *value)
@@ -55,7 +54,15 @@ static bool mem_read(void *ctx, gva_t gva, unsigned size, u64 *value)
 	gpa_t gpa;
 
 	*value = 0;
-	if (!translate(e, gva, size, WALK_READ, &gpa))
+	if (crosses_page(gva, size)) {
+		struct walk_result out;
+		gva_t fault;
+		enum walk_status status = guest_virt_read(&pc->mem, &e->regs, gva, value, size,
+							  e->access, &out, &fault);
+
+		return status == WALK_OK || refuse(e, fault, status, &out);
+	}
+	if (!translate(e, gva, WALK_READ, &gpa))
 		return false;
 	if (!gmem_read(&pc->mem, gpa, value, size))
 		*value = pc_mmio_read(pc, e->v->index, gpa, size);
@@ -68,7 +75,15 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 	struct pc *pc = &e->v->machine->pc;
 	gpa_t gpa;
 
-	if (!translate(e, gva, size, WALK_WRITE, &gpa))
+	if (crosses_page(gva, size)) {
+		struct walk_result out;
+		gva_t fault;
+		enum walk_status status = guest_virt_write(&pc->mem, &e->regs, gva, &value, size,
+							   e->access, &out, &fault);
+
+		return status == WALK_OK || refuse(e, fault, status, &out);
+	}
+	if (!translate(e, gva, WALK_WRITE, &gpa))
 		return false;
 	if (!gmem_write(&pc->mem, gpa, &value, size))
 		pc_mmio_write(pc, e->v->index, gpa, size, value);
@@ -189,6 +204,11 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 	if ((qual & EPT_VIOLATION_GVA_VALID) && !(qual & EPT_VIOLATION_GVA_TRANSLATED))
 		return stop_unsupported(v,
 					"a paging structure of its lies outside memory, at 0x%llx",
+					(unsigned long long)gpa.v);
+	/* The access is not the instruction's at RIP but that of the event's delivery. */
+	if (v->idt_vectoring & INTR_INFO_VALID)
+		return stop_unsupported(v,
+					"an event was delivered through 0x%llx, where no memory is",
 					(unsigned long long)gpa.v);
 	return emulate_mmio(v, gpa);
 }

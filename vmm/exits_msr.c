@@ -8,13 +8,10 @@
 #include "run.h"
 #include "vmcs.h"
 
-/* IA32_DEBUGCTL: with the branch records and BTS hidden, only single-stepping on branches is left;
- * the processor switches the register at every entry and exit. */
-#define DEBUGCTL_BTF BIT(1)
-
 static bool pat_switched(const struct vcpu *v)
 {
-	return v->machine->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT;
+	return (v->machine->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT) &&
+	       (v->machine->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT);
 }
 
 static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
@@ -90,6 +87,7 @@ static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
 	case MSR_IA32_CR_PAT:
 		return write_pat(v, value);
 	case MSR_IA32_DEBUGCTLMSR:
+		/* Branch records and BTS are hidden: only single-stepping on branches is left. */
 		if (value & ~DEBUGCTL_BTF)
 			return false;
 		vmcs_write64(GUEST_IA32_DEBUGCTL, value);
@@ -131,15 +129,24 @@ enum exit_action handle_rdmsr(struct vcpu *v)
 	return EXIT_ADVANCE;
 }
 
+/** The local APIC knows guest time only; the guest means its own TSC, which it may have moved. */
+static u64 deadline_to_guest_time(const struct vcpu *v, u64 deadline)
+{
+	u64 now = machine_now(v->machine), tsc = now + v->tsc_adjust;
+
+	if (deadline <= tsc)
+		return 1; /* past: fires at once */
+	return now + MIN(deadline - tsc, NEVER - 1 - now);
+}
+
 enum exit_action handle_wrmsr(struct vcpu *v)
 {
 	u32 msr = (u32)v->gpr[REG_RCX];
 	struct lapic *apic = &v->machine->pc.lapic[v->index];
 	u64 value = vcpu_edx_eax(v);
 
-	/* The local APIC knows guest time only. */
 	if (msr == MSR_IA32_TSC_DEADLINE && value)
-		value = value > v->tsc_adjust ? value - v->tsc_adjust : 1;
+		value = deadline_to_guest_time(v, value);
 	switch (msr_write(&v->msr, &v->machine->cpuid, apic, msr, value)) {
 	case MSR_OK:
 		break;

@@ -10,8 +10,8 @@
 #include "panic.h"
 
 #define PIT_HZ 1193182ull
-#define CALIBRATE_COUNT 23864 /* 20 ms */
-#define CALIBRATE_SPINS 100000000u
+#define CALIBRATE_COUNT 23864	  /* 20 ms */
+#define CALIBRATE_TSC_MAX BIT(33) /* seconds on any machine: the 8254 does not count */
 
 #define APIC_TPR 0x80
 #define APIC_EOI 0xb0
@@ -60,8 +60,6 @@ static u64 tsc_hz_from_cpuid(void)
 static bool measure(u64 *tsc_ticks, u64 *apic_ticks)
 {
 	u8 port61 = inb(0x61) & ~3;
-	u32 spins = 0;
-
 	outb(0x61, port61); /* gate low, speaker off */
 	outb(0x43, 0xb0);   /* channel 2, low then high byte, mode 0, binary */
 	outb(0x42, CALIBRATE_COUNT & 0xff);
@@ -71,7 +69,7 @@ static bool measure(u64 *tsc_ticks, u64 *apic_ticks)
 	u32 apic = apic_read(APIC_TMCCT);
 
 	while (!(inb(0x61) & 0x20)) {
-		if (++spins > CALIBRATE_SPINS)
+		if (rdtsc() - tsc > CALIBRATE_TSC_MAX)
 			return false;
 	}
 	*tsc_ticks = rdtsc() - tsc;
@@ -123,7 +121,6 @@ void host_timer_arm(u64 tsc)
 	u64 ticks = tsc > now ? tsc - now : 0;
 	u64 count = mul_div_u64(ticks, core.cpu.apic_per_measure, core.cpu.tsc_per_measure) + 1;
 
-	core.cpu.timer_fired = false;
 	apic_write(APIC_TMICT, count > ~0u ? ~0u : (u32)count);
 }
 

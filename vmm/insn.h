@@ -102,9 +102,17 @@ static inline void xsetbv(u32 index, u64 v)
 	__asm__ volatile("xsetbv" ::"c"(index), "a"((u32)v), "d"((u32)(v >> 32)));
 }
 
-static inline void wbinvd(void)
+/** Load x87 and SSE state; 512 bytes, 16-byte aligned. */
+static inline void fxrstor(const void *area)
 {
-	__asm__ volatile("wbinvd" ::: "memory");
+	__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+}
+
+/** Load the components of XCR0 that `mask` names; 64-byte aligned. */
+static inline void xrstor(const void *area, u64 mask)
+{
+	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32))
+			 : "memory");
 }
 
 static inline void cli(void)

@@ -7,6 +7,13 @@
 
 #define KEY_ESCAPE 0x1d /* Ctrl-] */
 
+/** For the guest; what does not fit is lost, as on any line without flow control. */
+static void type(struct machine *m, u8 key)
+{
+	if (m->typed_head - m->typed_tail < sizeof(m->typed))
+		m->typed[m->typed_head++ % sizeof(m->typed)] = key;
+}
+
 static void command(struct machine *m, int key)
 {
 	u64 start = rdtsc();
@@ -26,7 +33,7 @@ static void command(struct machine *m, int key)
 		machine_end(m, OUTCOME_OPERATOR);
 		break;
 	case KEY_ESCAPE:
-		uart_rx(&m->pc.com1, KEY_ESCAPE);
+		type(m, KEY_ESCAPE);
 		break;
 	default:
 		klog("keys after Ctrl-]: s statistics, d dump of the vcpu, t recent exits, "
@@ -41,14 +48,17 @@ void keys_poll(struct machine *m)
 {
 	int key;
 
-	while (uart_rx_room(&m->pc.com1) && (key = console_get()) >= 0) {
+	/* A guest that does not read its UART must not keep the operator's commands away. */
+	while ((key = console_get()) >= 0) {
 		if (m->escape) {
 			m->escape = false;
 			command(m, key);
 		} else if (key == KEY_ESCAPE) {
 			m->escape = true;
 		} else {
-			uart_rx(&m->pc.com1, (u8)key);
+			type(m, (u8)key);
 		}
 	}
+	while (m->typed_tail != m->typed_head && uart_rx_room(&m->pc.com1))
+		uart_rx(&m->pc.com1, m->typed[m->typed_tail++ % sizeof(m->typed)]);
 }

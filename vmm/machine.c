@@ -44,7 +44,7 @@ void machine_end(struct machine *m, enum outcome outcome)
 
 u64 machine_now(const struct machine *m)
 {
-	return rdtsc() - m->tsc_start;
+	return m->tsc_start ? rdtsc() - m->tsc_start : 0;
 }
 
 static u64 clock_now(void *ctx)
@@ -169,7 +169,7 @@ struct machine *machine_create(unsigned run, u32 paging)
 	paging_create(m, paging);
 	vmx_choose_for(m);
 	init_cpuid(m, paging);
-	m->tsc_start = rdtsc();
+	m->min_run = core.tsc_hz / 50000; /* 20 us */
 	init_pc(m);
 	bitmaps_init(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
@@ -194,8 +194,16 @@ void machine_run(struct machine *m)
 	     m->nr_vcpus, (unsigned long long)(gmem_size(&m->pc.mem) >> 20));
 	console_flush();
 	core.machine = m;
+	m->tsc_start = rdtsc();
 	vcpu_run(m->vcpu[0]);
 	core.machine = NULL;
+	/* Else the processor could write what it caches of a VMCS into memory that by then belongs
+	 * to the next run (SDM volume 3, section 25.11.1 "Software Use of Virtual-Machine Control
+	 * Structures"). */
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		if (!vmclear(m->vcpu[i]->vmcs_hpa))
+			panic("VMCLEAR after the run failed");
+	}
 }
 
 void machine_snapshot(struct machine *m)
@@ -252,11 +260,25 @@ static unsigned cmos(u8 index, bool bcd)
 	return bcd ? (v >> 4) * 10u + (v & 15) : v;
 }
 
+/** Hours are 0-23, or 1-12 with bit 7 for the afternoon where register B bit 1 is clear. */
+static unsigned cmos_hour(bool bcd)
+{
+	u8 raw = (u8)cmos(4, false);
+	unsigned hour = bcd ? (raw >> 4 & 7) * 10u + (raw & 15) : raw & 0x7f;
+
+	if (cmos(11, false) & 2)
+		return hour;
+	return hour % 12 + (raw & 0x80 ? 12 : 0);
+}
+
 static u64 read_epoch(void)
 {
 	static const u16 days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+	/* Register A bit 7: an update is under way, for 2 ms at most. */
+	for (unsigned spins = 0; (cmos(10, false) & 0x80) && spins < 100000; spins++)
+		cpu_pause();
 	bool bcd = !(cmos(11, false) & 4);
-	unsigned second = cmos(0, bcd), minute = cmos(2, bcd), hour = cmos(4, bcd);
+	unsigned second = cmos(0, bcd), minute = cmos(2, bcd), hour = cmos_hour(bcd);
 	unsigned day = cmos(7, bcd), month = cmos(8, bcd), year = 2000 + cmos(9, bcd);
 	u64 days = 0;
 

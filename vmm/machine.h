@@ -35,10 +35,14 @@ struct machine {
 	struct cpuid_policy cpuid;
 	unsigned nr_vcpus;
 	struct vcpu *vcpu[PC_MAX_VCPUS];
-	u64 tsc_start;	/* host TSC at the guest's first instruction: the guest's TSC 0 */
+	u64 tsc_start;	/* host TSC at the guest's first instruction: the guest's TSC 0. Until
+			 * then 0, and guest time stands still */
+	u64 min_run;	/* a guest whose timer was served runs at least so many ticks */
 	u64 poll_ticks; /* TSC ticks between two looks at the console; NEVER: do not look */
 	u64 next_poll;	/* guest TSC */
-	bool escape;	/* the operator typed the escape key: the next one is a command */
+	u8 typed[64];	/* what the operator typed and the guest has not taken yet: a ring */
+	u32 typed_head, typed_tail;
+	bool escape; /* the operator typed the escape key: the next one is a command */
 	enum outcome outcome;
 	u32 exit_code;
 	struct exit_snapshot snapshot;

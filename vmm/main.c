@@ -51,6 +51,7 @@ static void take_over(void)
 	cpu_init();
 	heap_init(HPA(core.boot->heap.hpa), core.boot->heap.size);
 	host_paging_init();
+	cpu_mask_interrupts();
 	read_mtrrs();
 	host_timer_init();
 	unsigned stopped = pci_stop_dma();
@@ -85,6 +86,10 @@ static void run_guest(unsigned run, u32 paging)
 	struct machine *m = machine_create(run, paging);
 
 	machine_run(m);
+	if (core.cpu.nmis || core.cpu.stray_interrupts)
+		klog("since boot: %llu NMIs and %llu interrupts that nobody here asked for",
+		     (unsigned long long)core.cpu.nmis,
+		     (unsigned long long)core.cpu.stray_interrupts);
 	machine_print_stats(m, "end");
 	klog("run %u ended: %s, exit code %u", run, outcome_name(m->outcome), m->exit_code);
 	heap_release(mark);

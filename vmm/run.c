@@ -90,13 +90,14 @@ static void log_exit(struct vcpu *v)
 static void account(struct vcpu *v, u64 now)
 {
 	u32 nr = v->exit_reason & EXIT_REASON_BASIC_MASK;
-	u64 cycles = now - v->exit_tsc - v->idle_away;
+	u64 cycles = now - v->exit_tsc - v->idle_away - core.console.waited;
 	struct exit_log *log = &v->machine->log;
 
 	v->stats.count[nr]++;
 	v->stats.cycles[nr] += cycles;
 	log->entry[(log->next - 1) % EXIT_LOG_SIZE].cycles = cycles > ~0u ? ~0u : (u32)cycles;
 	v->idle_away = 0;
+	core.console.waited = 0;
 }
 
 static enum exit_action dispatch(struct vcpu *v)
@@ -128,16 +129,17 @@ static void handle_exit(struct vcpu *v)
 		event_replay(v);
 }
 
-/** Arrange for an exit at v->deadline, which is later than `now` (guest TSC). */
+/** Arrange for an exit at v->deadline; `now` is the guest TSC. */
 static void arm_timer(struct vcpu *v, u64 now)
 {
 	const struct machine *m = v->machine;
-	u64 ticks = v->deadline - now;
+	u64 ticks = v->deadline > now ? v->deadline - now : 0;
 
 	if (m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER) {
-		/* IA32_VMX_MISC[4:0]: the timer counts once every 2^n TSC ticks. Round up, so that
-		 * it does not fire before the deadline. */
-		u64 count = (ticks >> (core.caps.misc & 31)) + 1;
+		/* IA32_VMX_MISC[4:0]: the timer counts whenever that bit of the TSC changes. A
+		 * count of k lasts k-1 to k units: with one more it does not fire before the
+		 * deadline. */
+		u64 count = (ticks >> (core.caps.misc & 31)) + 2;
 
 		vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, count > ~0u ? ~0u : (u32)count);
 	} else {
@@ -149,6 +151,7 @@ static void arm_timer(struct vcpu *v, u64 now)
 static u64 settle(struct vcpu *v)
 {
 	struct machine *m = v->machine;
+	bool ticked = false;
 
 	for (;;) {
 		u64 now;
@@ -156,13 +159,18 @@ static u64 settle(struct vcpu *v)
 		if (v->requests & REQ_DEADLINE) {
 			v->requests &= ~REQ_DEADLINE;
 			v->deadline = machine_deadline(m);
+			/* However fast a guest programs its timers: after one was served, it runs.
+			 */
+			if (ticked)
+				v->deadline = MAX(v->deadline, machine_now(m) + m->min_run);
 		}
 		now = machine_now(m);
-		if (now >= v->deadline) {
+		if (now >= v->deadline && !ticked) {
 			machine_tick(m, now);
 			v->requests |= REQ_DEADLINE;
+			ticked = true;
 			if (m->outcome != OUTCOME_NONE)
-				return now;
+				return machine_now(m);
 			continue;
 		}
 		if (!(v->requests & REQ_EVENT))
@@ -177,8 +185,11 @@ void vcpu_run(struct vcpu *v)
 	enum vmx_entry_result r;
 	u64 now;
 
-	/* The time from here to the first entry belongs to no exit. */
+	vmcs_write64(TSC_OFFSET, -m->tsc_start);
 	now = settle(v);
+	/* The time before the first entry belongs to no exit. */
+	v->idle_away = 0;
+	core.console.waited = 0;
 	while (m->outcome == OUTCOME_NONE) {
 		arm_timer(v, now);
 		r = vmx_enter(v);

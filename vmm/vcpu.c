@@ -130,11 +130,21 @@ void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r)
 	}
 }
 
+void vcpu_pend_single_step(void)
+{
+	if (!(vmcs_read64(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS,
+			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DBG_BS);
+}
+
 void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 {
 	u64 rflags = vcpu_rflags(v);
 	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 
+	/* Outside 64-bit mode RIP wraps at 4 GiB. */
+	if ((next_rip ^ vcpu_rip(v)) >> 32 && vcpu_code_bits() != 64)
+		next_rip = (u32)next_rip;
 	v->rip = next_rip;
 	v->cached |= CACHED_RIP;
 	vmcs_writel(GUEST_RIP, next_rip);
@@ -142,9 +152,8 @@ void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     blocking & ~(u32)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 	if (rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) {
-		if (rflags & X86_EFLAGS_TF) /* BS: a single-step trap is due */
-			vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS,
-				    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | BIT(14));
+		if (rflags & X86_EFLAGS_TF)
+			vcpu_pend_single_step();
 		v->rflags = rflags & ~X86_EFLAGS_RF;
 		vmcs_writel(GUEST_RFLAGS, v->rflags);
 	}

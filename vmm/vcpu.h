@@ -101,6 +101,10 @@ void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);
  *  trap of RFLAGS.TF (SDM volume 3, section 6.8.3 "Masking Exceptions ..." and 18.3.1.4). */
 void vcpu_complete_instruction(struct vcpu *v, u64 next_rip);
 
+/** Note that a single-step trap is due: pending debug exceptions, BS; unless IA32_DEBUGCTL.BTF asks
+ *  for traps on branches only. */
+void vcpu_pend_single_step(void);
+
 /** Guest state by name on the console. */
 void vcpu_dump(struct vcpu *v);
 

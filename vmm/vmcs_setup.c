@@ -89,7 +89,6 @@ static void set_controls(struct vcpu *v)
 	vmcs_write64(IO_BITMAP_A, m->io_bitmap_hpa.v);
 	vmcs_write64(IO_BITMAP_B, m->io_bitmap_hpa.v + PAGE_SIZE);
 	vmcs_write64(MSR_BITMAP, m->msr_bitmap_hpa.v);
-	vmcs_write64(TSC_OFFSET, -m->tsc_start);
 	vmcs_write64(VMCS_LINK_POINTER, VMCS_LINK_NONE);
 	if (cpu2 & CPU2_EPT)
 		vmcs_write64(EPT_POINTER, m->controls.eptp);
@@ -172,6 +171,34 @@ static void set_guest_state(struct vcpu *v)
 		vmcs_write64(GUEST_IA32_PAT, PAT_INIT);
 }
 
+/* The legacy region of an XSAVE area, SDM volume 1, table 10-2. */
+#define FXSAVE_FCW 0
+#define FXSAVE_MXCSR 24
+#define FCW_INIT 0x037f
+#define MXCSR_INIT 0x1f80
+
+/** x87, SSE and all that XCR0 manages (PKRU, too) to their initial state. */
+static void reset_fpu(struct vcpu *v)
+{
+	/* FXRSTOR reads 512 bytes, XRSTOR a header of 64 more; a zero header means "initial". */
+	static _Alignas(64) u8 area[576];
+	u64 cr0 = read_cr0(), allowed = v->machine->cpuid.xcr0_allowed;
+
+	*(u16 *)(area + FXSAVE_FCW) = FCW_INIT;
+	*(u32 *)(area + FXSAVE_MXCSR) = MXCSR_INIT;
+	write_cr0(cr0 & ~(X86_CR0_TS | X86_CR0_EM));
+	write_cr4(read_cr4() | X86_CR4_OSFXSR);
+	fxrstor(area);
+	v->xcr0 = 1;
+	if (allowed) {
+		write_cr4(read_cr4() | X86_CR4_OSXSAVE);
+		xsetbv(0, allowed);
+		xrstor(area, ~0ull);
+		xsetbv(0, v->xcr0);
+	}
+	write_cr0(cr0);
+}
+
 /** State that stays in the processor while the guest runs and that the host does not use: it must
  *  hold nothing of the host's, nor of a run before. */
 static void reset_live_state(struct vcpu *v)
@@ -189,11 +216,7 @@ static void reset_live_state(struct vcpu *v)
 	write_dr3(0);
 	write_dr6(0xffff0ff0);
 	write_cr2(0);
-	v->xcr0 = 1;
-	if (v->machine->cpuid.xcr0_allowed) {
-		write_cr4(read_cr4() | X86_CR4_OSXSAVE);
-		xsetbv(0, v->xcr0);
-	}
+	reset_fpu(v);
 }
 
 static void init_msrs(struct vcpu *v)

@@ -79,6 +79,19 @@ static void say_missing(void *ctx, const struct vmx_control *k)
 		klog("missing VMX control: %s: %s", k->name, k->without);
 }
 
+/** Controls that are there but cannot be used without their companions. */
+static void drop_useless(struct vmx_controls *c)
+{
+	const u64 flush = VPID_CAP_INVVPID | VPID_CAP_SINGLE | VPID_CAP_ALL;
+
+	if ((c->word[WORD_CPU2] & CPU2_VPID) &&
+	    (!(core.caps.ept_vpid & VPID_CAP_INVVPID) ||
+	     !(core.caps.ept_vpid & flush & ~VPID_CAP_INVVPID))) {
+		klog("VPID is not used: this processor lacks INVVPID");
+		c->word[WORD_CPU2] &= ~(u32)CPU2_VPID;
+	}
+}
+
 void vmx_choose_for(struct machine *m)
 {
 	const char *lack = m->controls.eptp ? vmx_ept_missing(&core.caps) : NULL;
@@ -86,12 +99,25 @@ void vmx_choose_for(struct machine *m)
 	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
 				 m->controls.cpu2_wanted, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
+	drop_useless(&m->vmx);
 	if (core.boot->options.verbose)
 		klog("VMX controls: pin %08x, primary %08x, secondary %08x, exit %08x, entry %08x",
 		     m->vmx.word[WORD_PIN], m->vmx.word[WORD_CPU1], m->vmx.word[WORD_CPU2],
 		     m->vmx.word[WORD_EXIT], m->vmx.word[WORD_ENTRY]);
 	if (lack)
 		panic("this processor's EPT lacks %s", lack);
+}
+
+void vmx_flush_linear(struct machine *m)
+{
+	u64 type = core.caps.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL;
+
+	if (!(m->vmx.word[WORD_CPU2] & CPU2_VPID))
+		return; /* then every entry flushes */
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		if (!invvpid(type, VPID_OF(m, i), GVA(0)))
+			panic("INVVPID failed");
+	}
 }
 
 void vmx_invalidate(struct machine *m)
@@ -101,11 +127,5 @@ void vmx_invalidate(struct machine *m)
 	if (m->controls.eptp &&
 	    !invept(cap & EPT_CAP_INVEPT_SINGLE ? INVEPT_SINGLE : INVEPT_ALL, m->controls.eptp))
 		panic("INVEPT failed");
-	if (!(m->vmx.word[WORD_CPU2] & CPU2_VPID) || !(cap & VPID_CAP_INVVPID))
-		return;
-	for (unsigned i = 0; i < m->nr_vcpus; i++) {
-		if (!invvpid(cap & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL, VPID_OF(m, i),
-			     GVA(0)))
-			panic("INVVPID failed");
-	}
+	vmx_flush_linear(m);
 }

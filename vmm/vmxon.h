@@ -16,6 +16,9 @@ void vmx_choose_for(struct machine *m);
 /** Forget all cached translations of the guest: INVEPT and INVVPID as far as they exist. */
 void vmx_invalidate(struct machine *m);
 
+/** Forget the translations that hold guest-linear addresses: INVVPID. */
+void vmx_flush_linear(struct machine *m);
+
 /** A 4 KiB region with the processor's VMCS revision, for VMXON or as a VMCS. */
 u8 *vmx_region(hpa_t *hpa);
 

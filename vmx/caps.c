@@ -11,7 +11,7 @@
 static const struct vmx_control controls[] = {
 	{WORD_PIN, PIN_EXTERNAL_INTERRUPT, true, "external-interrupt exiting", ""},
 	{WORD_PIN, PIN_NMI_EXITING, true, "NMI exiting", ""},
-	{WORD_PIN, PIN_VIRTUAL_NMIS, false, "virtual NMIs", "the guest cannot be given NMIs"},
+	{WORD_PIN, PIN_VIRTUAL_NMIS, true, "virtual NMIs", ""},
 	{WORD_PIN, PIN_PREEMPTION_TIMER, false, "VMX-preemption timer",
 	 "guest timers use the host's local APIC timer"},
 

@@ -38,8 +38,9 @@ SENTENCES = {
 # of its cryptography, which take a quarter of the boot.
 BASE_CMDLINE = "console=ttyS0,115200 quiet panic=-1 cryptomgr.notests"
 BATCH_TIMEOUT = 600
-# Memory of the machine beyond the guest's: firmware, GRUB and the hypervisor live there too.
-SPARE_MIB, LEAST_MIB = 512, 1024
+# Memory of the machine beyond the guest's: firmware and hypervisor live there too, and GRUB keeps a
+# quarter of all memory as its heap until the machine is taken over.
+SPARE_MIB, LEAST_MIB = 256, 1024
 
 
 def say(text: str) -> None:
@@ -157,7 +158,7 @@ def start_engine(args: argparse.Namespace, name: str, kvm: bool, disk: Path, out
     """The running machine, and the name of its CPU."""
     default = bochs.DEFAULT_CPU if name == bochs.NAME else qemu.default_cpu(kvm)
     spec = Spec(disk.resolve(), work.resolve(), out / f"{name}.log",
-                max(args.mem + SPARE_MIB, LEAST_MIB), args.cpu or default, not batch(args))
+                max(args.mem * 4 // 3 + SPARE_MIB, LEAST_MIB), args.cpu or default, not batch(args))
     if name == bochs.NAME:
         return bochs.start(spec, say), spec.cpu
     return qemu.start(spec, kvm, say), spec.cpu

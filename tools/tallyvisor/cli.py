@@ -98,7 +98,7 @@ def batch(args: argparse.Namespace) -> bool:
 
 
 def guest_command(args: argparse.Namespace, mode: paging.Paging) -> str | None:
-    """What /init is to run; None: a shell, or what a given initramfs does by itself."""
+    """What the session is to run; None: a shell, or what a given initramfs does by itself."""
     if args.guest_run is not None or args.initrd or not batch(args):
         return args.guest_run
     return mode.guest_run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest's initramfs: busybox, our /init, the guest programs, and the command to run."""
+"""The guest's initramfs: busybox with its init, the guest programs, and the command to run."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from .errors import UsageError
 
 BUSYBOX = Path("/bin/busybox")
 
-INIT = """\
+# What busybox's init does: it is the first process, hears poweroff, halt and reboot, and ends the
+# machine in good order. `once` is not waited for, so that it can hear them all the time.
+INITTAB = """\
+::sysinit:/etc/mount
+::once:/etc/session
+::ctrlaltdel:/bin/reboot
+::restart:/init
+"""
+
+MOUNT = """\
 #!/bin/sh
-# The guest's first process: a shell on the console, or the command in /guest-run; then power off.
-export PATH=/bin HOME=/root TERM=linux PS1='guest# '
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
+"""
+
+SESSION = """\
+#!/bin/sh
+# The command in /guest-run, or a shell on the console; then power off.
+export PATH=/bin HOME=/root TERM=linux PS1='guest# '
 cd /root
-end() {
-	# Setting a mode waits until the UART has sent what was written; poweroff does not.
-	stty sane < /dev/console
-	"$1" -f
-	# Without ACPI poweroff halts the CPU; a PID 1 that returned would make the kernel panic.
-	while :; do sleep 1000; done
-}
-# How busybox's poweroff, halt and reboot ask the first process.
-trap 'end poweroff' USR1 USR2
-trap 'end reboot' TERM
-# In the background, because a shell that waits for a program hears no signal.
 if [ -f /guest-run ]; then
-	sh /guest-run < /dev/console &
-	wait $!
+	sh /guest-run
 	echo "guest: command exited with status $?"
 else
-	setsid cttyhack sh < /dev/console > /dev/console 2>&1 &
-	wait $!
+	setsid cttyhack sh
 	echo "guest: shell exited"
 fi
-end poweroff
+# Setting a mode waits until the UART has sent what was written; poweroff does not.
+stty sane
+poweroff -f
+# Without ACPI poweroff halts the CPU and never returns.
 """
 
 
@@ -57,11 +60,14 @@ def base(guest_programs: list[Path], busybox: Path = BUSYBOX) -> bytes:
     """
     if not busybox.exists():
         raise UsageError(f"{busybox} is missing: install busybox-static")
-    entries = [cpio.directory(path) for path in ("bin", "dev", "proc", "sys")]
+    entries = [cpio.directory(path) for path in ("bin", "dev", "etc", "proc", "sys")]
     entries.append(cpio.directory("root", 0o700))
     entries.append(cpio.directory("tmp", 0o1777))
     entries.append(cpio.character_device("dev/console", 5, 1, 0o600))
-    entries.append(cpio.file("init", INIT.encode(), 0o755))
+    entries.append(cpio.symlink("init", "bin/busybox"))
+    entries.append(cpio.file("etc/inittab", INITTAB.encode(), 0o644))
+    entries.append(cpio.file("etc/mount", MOUNT.encode(), 0o755))
+    entries.append(cpio.file("etc/session", SESSION.encode(), 0o755))
     entries.append(cpio.file("bin/busybox", busybox.read_bytes(), 0o755))
     own = {program.name for program in guest_programs}
     for applet in _applets(busybox):
@@ -73,5 +79,5 @@ def base(guest_programs: list[Path], busybox: Path = BUSYBOX) -> bytes:
 
 
 def command(text: str) -> bytes:
-    """A second archive, to follow the first: the command for /init to run, as it stands."""
+    """A second archive, to follow the first: the command for the session to run, as it stands."""
     return cpio.archive([cpio.file("guest-run", text.encode() + b"\n", 0o644)])

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hypervisor's exit counters as a program in the guest reads them (docs/cpuid-leaves.md), and
+ * the difference between two readings with the reader's own exits taken out.
+ */
+#ifndef TV_BENCH_COUNTERS_H
+#define TV_BENCH_COUNTERS_H
+
+#include "exit_stats.h"
+
+/** The time-stamp counter, when all earlier instructions have completed. */
+static inline u64 read_tsc(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (u64)high << 32 | low;
+}
+
+/** One CPUID. */
+struct cpuid_regs counters_cpuid(u32 leaf, u32 subleaf);
+
+/** Whether there is anything to read: CPUID leaf 0x40000000 bears Tallyvisor's signature. */
+bool counters_present(void);
+
+/** Take a snapshot and read all of it. Every call executes the same number of CPUIDs. Ends the
+ *  program where the reasons do not add up to the hypervisor's total: it knows more of them. */
+void counters_read(struct exit_snapshot *s);
+
+/**
+ * What happened between two readings, less what reading the first one cost.
+ *
+ * @own  the difference between two readings with nothing between them; of it only CPUID counts,
+ *       for a timer tick can fall into that, too
+ */
+void counters_between(struct exit_stats *dst, const struct exit_snapshot *before,
+		      const struct exit_snapshot *after, const struct exit_stats *own);
+
+#endif

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The operator's console: COM1 of the physical machine. The guest's output and the hypervisor's
- * log share it. Output goes through a ring, so that a guest that prints does not wait for a
- * 115,200-baud line, and the exit that carried the byte is not charged for it.
+ * The operator's console: COM1 of the physical machine, and its screen where it has one. The
+ * guest's output and the hypervisor's log share them. Output goes into a ring that has two readers,
+ * the line and the screen, so that a guest that prints waits neither for 115,200 baud nor for a
+ * framebuffer, and the exit that carried the byte is not charged for them. Input is the line's
+ * alone.
  */
 #ifndef TV_CONSOLE_H
 #define TV_CONSOLE_H
 
 #include <stdarg.h>
 
+#include "fbcon.h"
 #include "types.h"
 
 #define CONSOLE_RING KIB(64)
@@ -17,14 +20,20 @@
 struct console {
 	u16 port;
 	bool present;
-	u64 waited; /* TSC ticks spent waiting for room in the ring, since account() took them */
 	unsigned column; /* of the line so far: the log begins lines of its own */
-	u32 head, tail;	 /* ring: head is written, tail is sent; free-running */
+	u32 head;	 /* ring: written ... */
+	u32 tail;	 /* ... sent to the line ... */
+	u32 shown;	 /* ... and interpreted for the screen; free-running */
+	struct fbcon screen;
 	u8 ring[CONSOLE_RING];
 };
 
 /** Look for a 16550 at `port` and set it to 115200 8N1 with FIFOs. */
 void console_init(u16 port);
+
+/** Use the screen that the firmware left, if there is one, and show on it what has been said so
+ * far. Needs the host's own page tables. */
+void console_init_screen(void);
 
 /** One byte of the guest's. */
 void console_put(void *unused, u8 byte);
@@ -38,7 +47,11 @@ void console_line(void *unused, const char *line);
 /** Send what the transmitter takes now; returns true while something is left. */
 bool console_pump(void);
 
-/** Send everything. */
+/** Bring the screen up to date, or a part of it where much has changed: to be called often. No exit
+ *  is charged for it. */
+void console_draw(void);
+
+/** Send and show everything. */
 void console_flush(void);
 
 /** A byte that the operator typed, or -1. */

@@ -10,6 +10,7 @@
 
 #define ADDR_MASK 0x000ffffffffff000ull
 #define UNCACHED (PTE_PCD | PTE_PWT)
+#define PAT_ENTRY_1 PTE_PWT /* PAT, PCD and PWT are 001 */
 
 extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[];
 extern char __data_start[], __data_end[];
@@ -143,5 +144,23 @@ volatile void *mmio_map(hpa_t hpa, u64 size)
 {
 	map(phys_ptr(HPA(core.cpu.cr3)), DIRECT_MAP_BASE + hpa.v, hpa.v, size,
 	    PTE_W | PTE_NX | UNCACHED);
+	return phys_ptr(hpa);
+}
+
+/** Make entry 1 of the PAT "write combining" (SDM volume 3, section 12.12.2 "IA32_PAT MSR"). It is
+ *  "write through" after a reset, and neither the core nor a page table in the TLB uses it: nothing
+ *  is cached under its old meaning. */
+static void pat_enable_write_combining(void)
+{
+	wrmsr(MSR_IA32_CR_PAT, (rdmsr(MSR_IA32_CR_PAT) & ~0xff00ull) | MEMTYPE_WC << 8);
+}
+
+volatile void *mmio_map_write_combining(hpa_t hpa, u64 size)
+{
+	pat_enable_write_combining();
+	/* Write combining by the PAT holds whatever the MTRRs say (section 12.5.2.2, table 12-7).
+	 */
+	map(phys_ptr(HPA(core.cpu.cr3)), DIRECT_MAP_BASE + hpa.v, hpa.v, size,
+	    PTE_W | PTE_NX | PAT_ENTRY_1);
 	return phys_ptr(hpa);
 }

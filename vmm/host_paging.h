@@ -19,4 +19,7 @@ void host_paging_init(void);
 /** Map device registers into the direct map, uncacheable, and return the pointer. */
 volatile void *mmio_map(hpa_t hpa, u64 size);
 
+/** The same for a framebuffer: writes may be combined, where the processor can. */
+volatile void *mmio_map_write_combining(hpa_t hpa, u64 size);
+
 #endif

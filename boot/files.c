@@ -7,26 +7,77 @@
 /** Some firmware does not like to read very much at once. */
 #define READ_CHUNK MIB(4)
 
-EFI_STATUS open_volume(struct boot *b)
+/** Bytes of a device path without its end node. */
+static UINTN path_length(const EFI_DEVICE_PATH *path)
 {
-	EFI_GUID image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
-	EFI_GUID volume_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+	const u8 *node = (const u8 *)path;
+
+	/* A node is its type, subtype, and length in 16 bits; one too short ends a broken path. */
+	while (node[0] != END_DEVICE_PATH_TYPE && (node[2] | node[3] << 8) >= 4)
+		node += node[2] | node[3] << 8;
+	return (UINTN)(node - (const u8 *)path);
+}
+
+static EFI_DEVICE_PATH *path_of(struct boot *b, EFI_HANDLE device)
+{
+	EFI_GUID guid = EFI_DEVICE_PATH_PROTOCOL_GUID;
+	EFI_DEVICE_PATH *path;
+
+	return EFI_ERROR(b->bs->HandleProtocol(device, &guid, (void **)&path)) ? NULL : path;
+}
+
+/** Whether `device` is a part of the device with the path `whole`. */
+static bool is_part_of(struct boot *b, EFI_HANDLE device, const EFI_DEVICE_PATH *whole)
+{
+	EFI_DEVICE_PATH *path = path_of(b, device);
+	UINTN length = path_length(whole);
+
+	return path && path_length(path) > length && !memcmp(path, whole, length);
+}
+
+static bool open_root(struct boot *b, EFI_HANDLE device)
+{
+	EFI_GUID guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 	EFI_FILE_IO_INTERFACE *volume;
 
-	if (EFI_ERROR(b->bs->HandleProtocol(b->image, &image_guid, (void **)&b->self)))
+	return !EFI_ERROR(b->bs->HandleProtocol(device, &guid, (void **)&volume)) &&
+	       !EFI_ERROR(volume->OpenVolume(volume, &b->root));
+}
+
+/** GRUB names the whole CD as the device, and not the boot image on it, which is the file system
+ *  that we came from. Take the first part of the device that has one. */
+static bool open_part(struct boot *b, EFI_HANDLE device)
+{
+	EFI_GUID guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+	EFI_DEVICE_PATH *whole = path_of(b, device);
+	EFI_HANDLE *volumes;
+	bool opened = false;
+	UINTN n;
+
+	if (!whole || EFI_ERROR(b->bs->LocateHandleBuffer(ByProtocol, &guid, NULL, &n, &volumes)))
+		return false;
+	for (UINTN i = 0; i < n && !opened; i++)
+		opened = is_part_of(b, volumes[i], whole) && open_root(b, volumes[i]);
+	b->bs->FreePool(volumes);
+	return opened;
+}
+
+EFI_STATUS open_volume(struct boot *b)
+{
+	EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+	EFI_HANDLE device;
+
+	if (EFI_ERROR(b->bs->HandleProtocol(b->image, &guid, (void **)&b->self)))
 		return refuse(
 			b, EFI_UNSUPPORTED,
 			"the firmware does not say how this application was started: start it from "
 			"the boot menu, GRUB or the UEFI shell");
-	if (!b->self->DeviceHandle ||
-	    EFI_ERROR(
-		    b->bs->HandleProtocol(b->self->DeviceHandle, &volume_guid, (void **)&volume)) ||
-	    EFI_ERROR(volume->OpenVolume(volume, &b->root))) {
+	device = b->self->DeviceHandle;
+	if (!device || (!open_root(b, device) && !open_part(b, device))) {
 		b->root = NULL;
 		return refuse(b, EFI_NOT_FOUND,
 			      "the device that tallyvisor.efi was started from has no file system "
-			      "that the "
-			      "firmware can read: put it on the EFI system partition");
+			      "that the firmware can read: put it on the EFI system partition");
 	}
 	return EFI_SUCCESS;
 }

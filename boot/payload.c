@@ -3,6 +3,7 @@
 #include "boot/boot.h"
 
 #include "guest/linux.h"
+#include "guest/multiboot.h"
 #include "lib/mem.h"
 
 /* core_image.asm: the core's ELF file. */
@@ -46,19 +47,19 @@ EFI_STATUS load_core(struct boot *b)
 	return EFI_SUCCESS;
 }
 
-EFI_STATUS read_guest_files(struct boot *b)
+static bool is_multiboot(const struct boot *b)
 {
-	struct boot_info *info = b->info;
-	struct options *o = &info->options;
-	EFI_STATUS status;
+	return multiboot_kernel((const u8 *)b->info->kernel.hpa, b->info->kernel.size);
+}
 
-	status =
-		read_file(b, o->kernel,
-			  "copy a Linux kernel there, or name another with kernel=", &info->kernel);
-	if (EFI_ERROR(status) || !o->initrd[0])
-		return status;
-	status = read_file(b, o->initrd,
-			   "copy it there, or name another with initrd=", &info->initrd);
+static EFI_STATUS read_initrd(struct boot *b)
+{
+	struct options *o = &b->info->options;
+	EFI_STATUS status = EFI_SUCCESS;
+
+	if (o->initrd[0])
+		status = read_file(b, o->initrd,
+				   "copy it there, or name another with initrd=", &b->info->initrd);
 	if (status == EFI_NOT_FOUND && o->initrd_optional) {
 		o->initrd[0] = '\0';
 		return EFI_SUCCESS;
@@ -66,13 +67,83 @@ EFI_STATUS read_guest_files(struct boot *b)
 	return status;
 }
 
-EFI_STATUS check_kernel(struct boot *b)
+static EFI_STATUS read_module(struct boot *b, const struct option_module *name)
+{
+	struct boot_module *m = &b->info->module[b->info->nr_modules++];
+
+	m->name = *name;
+	return read_file(b, name->path, "copy it there, or name another with module=", &m->file);
+}
+
+/** What initrd= names is the first module; the initrd of some Linux on the same volume, which
+ *  nobody named, is none. */
+static EFI_STATUS read_modules(struct boot *b)
+{
+	const struct options *o = &b->info->options;
+	struct option_module initrd = {.args = ""};
+	EFI_STATUS status = EFI_SUCCESS;
+
+	memcpy(initrd.path, o->initrd, sizeof(initrd.path));
+	if (o->initrd[0] && !o->initrd_optional)
+		status = read_module(b, &initrd);
+	for (unsigned i = 0; i < o->nr_modules && !EFI_ERROR(status); i++)
+		status = read_module(b, &o->module[i]);
+	return status;
+}
+
+EFI_STATUS read_guest_files(struct boot *b)
+{
+	const struct options *o = &b->info->options;
+	EFI_STATUS status = read_file(
+		b, o->kernel,
+		"copy a Linux kernel there, or name another with kernel=", &b->info->kernel);
+
+	if (EFI_ERROR(status))
+		return status;
+	if (is_multiboot(b))
+		return read_modules(b);
+	if (o->nr_modules)
+		return refuse(b, EFI_INVALID_PARAMETER,
+			      "module=%s is for a Multiboot kernel, and %s is none: leave it out",
+			      o->module[0].path, o->kernel);
+	return read_initrd(b);
+}
+
+static bool check_multiboot(const struct boot *b, char *err)
 {
 	const struct boot_info *info = b->info;
-	char err[LINUX_ERROR_MAX];
+	struct multiboot_module module[BOOT_MAX_MODULES];
+	struct multiboot_image img = {
+		.kernel = (const u8 *)info->kernel.hpa,
+		.kernel_size = info->kernel.size,
+		.path = info->options.kernel,
+		.cmdline = info->options.cmdline,
+		.module = module,
+		.nr_modules = info->nr_modules,
+	};
 
-	if (linux_check((const u8 *)info->kernel.hpa, info->kernel.size, info->initrd.size,
-			info->options.cmdline, MIB(info->options.mem_mib), err))
+	for (unsigned i = 0; i < info->nr_modules; i++) {
+		const struct boot_module *m = &info->module[i];
+
+		module[i] = (struct multiboot_module){(const u8 *)m->file.hpa, m->file.size,
+						      m->name.path, m->name.args};
+	}
+	return multiboot_check(&img, MIB(info->options.mem_mib), err);
+}
+
+static bool check_linux(const struct boot *b, char *err)
+{
+	const struct boot_info *info = b->info;
+
+	return linux_check((const u8 *)info->kernel.hpa, info->kernel.size, info->initrd.size,
+			   info->options.cmdline, MIB(info->options.mem_mib), err);
+}
+
+EFI_STATUS check_kernel(struct boot *b)
+{
+	char err[MAX(LINUX_ERROR_MAX, MULTIBOOT_ERROR_MAX)];
+
+	if (is_multiboot(b) ? check_multiboot(b, err) : check_linux(b, err))
 		return EFI_SUCCESS;
-	return refuse(b, EFI_LOAD_ERROR, "%s (kernel=%s)", err, info->options.kernel);
+	return refuse(b, EFI_LOAD_ERROR, "%s (kernel=%s)", err, b->info->options.kernel);
 }

@@ -9,8 +9,6 @@
  */
 #include "pc.h"
 
-#define EBDA 0x9fc00ull
-
 enum { E820_RAM = 1, E820_RESERVED = 2 };
 
 /*
@@ -126,8 +124,8 @@ unsigned e820_build(const struct gmem *gm, struct e820_entry *e, unsigned max)
 {
 	struct map m = {.e = e, .max = max};
 
-	add_ram(&m, gm, 0, EBDA);
-	add(&m, EBDA, MIB(1), E820_RESERVED);
+	add_ram(&m, gm, 0, PC_EBDA);
+	add(&m, PC_EBDA, MIB(1), E820_RESERVED);
 	add_ram(&m, gm, MIB(1), PC_LOW_RAM_MAX);
 	add(&m, IOAPIC_BASE, IOAPIC_BASE + IOAPIC_LEN, E820_RESERVED);
 	add(&m, LAPIC_DEFAULT_BASE, LAPIC_DEFAULT_BASE + PAGE_SIZE, E820_RESERVED);

@@ -6,6 +6,8 @@
  */
 #include "pc.h"
 
+#include "testdev.h"
+
 /*
  * Interrupts. Everything that reaches a LAPIC goes through here, so that its vcpu gets kicked.
  */
@@ -209,9 +211,13 @@ static void claim_ranges(struct pc *pc)
 		{"post", 0x80, 1, pc, delay_read, delay_write, 1},
 		{"pic2", 0xa0, 2, pc, slave_read, slave_write, 1},
 		{"delay", 0xed, 1, pc, delay_read, delay_write, 1},
+		{"debug exit", PM_DEBUG_EXIT_PORT, PM_DEBUG_EXIT_LEN, &pc->pm, pm_debug_exit_read,
+		 pm_debug_exit_write, 4},
 		{"com1", 0x3f8, 8, &pc->com1, uart_read, uart_write, 1},
 		{"elcr", 0x4d0, 2, pc, elcr_read, elcr_write, 1},
 		{"pm", PM_BASE, PM_LEN, &pc->pm, pm_read, pm_write, 4},
+		{"test irqs", TESTDEV_IRQ_PORTS, TESTDEV_IRQ_LINES, &pc->irq, testdev_irq_read,
+		 testdev_irq_write, 4},
 		{"pci", PCI_PORTS, PCI_PORTS_LEN, pc, pci_read, pci_write, 4},
 	};
 	const struct bus_range mmio = {

@@ -20,6 +20,9 @@
 #define PC_MAX_VCPUS 8
 #define PC_IOAPIC_ID PC_MAX_VCPUS /* no local APIC has it */
 
+/** The extended BIOS data area: from here to 1 MiB the e820 map reserves what is RAM underneath. */
+#define PC_EBDA 0x9fc00ull
+
 /** RAM below 4 GiB ends here at the latest; the rest continues at 4 GiB. */
 #define PC_LOW_RAM_MAX 0xc0000000ull
 
@@ -100,6 +103,12 @@ u64 pc_low_ram(const struct gmem *gm);
 /** Write the ACPI tables (RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT) into guest memory at 0xe0000.
  *  Returns the RSDP's address, or 0 where the memory is not there or there are too many vcpus. */
 u64 acpi_build(const struct gmem *gm, unsigned nr_vcpus);
+
+/** Write the MP table (Intel MultiProcessor Specification 1.4) into guest memory at 0x9fc00, which
+ *  the e820 map reserves, and a second pointer to it at address 0. `signature` and `features` are
+ *  EAX and EDX of the guest's CPUID leaf 1. False where the memory is not there or there are too
+ *  many vcpus. */
+bool mptable_build(const struct gmem *gm, unsigned nr_vcpus, u32 signature, u32 features);
 
 /** The e820 map: returns the number of entries written (at most `max`). */
 struct e820_entry {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI's fixed hardware. Names are those of ACPI 6.4, section 4.8.3 "Fixed Hardware Registers" and
- * its tables.
+ * ACPI's fixed hardware, and the other ways out of the machine. Names are those of ACPI 6.4,
+ * section 4.8.3 "Fixed Hardware Registers" and its tables.
  */
 #include "lib/muldiv.h"
 #include "pm.h"
@@ -191,6 +191,24 @@ void pm_kbd_data(void *dev, u64 offset, unsigned size, u64 value)
 	if (p->kbd_command == KBD_WRITE_OUTPUT_PORT && !(value & KBD_OUTPUT_NOT_RESET))
 		request(p, PM_RESET);
 	p->kbd_command = 0;
+}
+
+u64 pm_debug_exit_read(void *dev, u64 offset, unsigned size)
+{
+	(void)dev;
+	(void)offset;
+	(void)size;
+	return 0;
+}
+
+void pm_debug_exit_write(void *dev, u64 offset, unsigned size, u64 value)
+{
+	struct pm *p = dev;
+
+	(void)offset;
+	if (p->request == PM_NONE)
+		p->exit_code = value & (BIT(8 * size) - 1);
+	request(p, PM_DEBUG_EXIT);
 }
 
 void pm_init(struct pm *p, const struct gclock *clock, const struct irq_sink *irq)

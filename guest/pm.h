@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Power management: the ACPI fixed registers (PM1a event and control, PM timer; ACPI 6.4, section
- * 4.8 "ACPI Register Model") and the ways a PC is reset (port 0xcf9, the keyboard controller).
- * Asking for S5 or a reset ends the guest: the outcome is noted here, and the run loop looks at it.
+ * 4.8 "ACPI Register Model"), the ways a PC is reset (port 0xcf9, the keyboard controller), and the
+ * port by which a test kernel ends with a verdict (QEMU's isa-debug-exit). Asking for S5, a reset
+ * or that ends the guest: the outcome is noted here, and the run loop looks at it.
  *
  * The machine has no legacy mode, so SCI_EN reads as 1 always. The PM timer has 32 bits
  * (TMR_VAL_EXT in the FADT), and TMR_STS is set whenever bit 31 changes.
@@ -23,8 +24,10 @@
 #define PM_SCI_GSI 9
 #define PM_RESET_PORT 0xcf9
 #define PM_RESET_VALUE 0x06
+#define PM_DEBUG_EXIT_PORT 0xf4
+#define PM_DEBUG_EXIT_LEN 4
 
-enum pm_request { PM_NONE, PM_POWEROFF, PM_RESET };
+enum pm_request { PM_NONE, PM_POWEROFF, PM_RESET, PM_DEBUG_EXIT };
 
 struct pm {
 	u16 pm1_sts, pm1_en, pm1_cnt;
@@ -33,6 +36,7 @@ struct pm {
 	u64 seen;    /* TMR_STS is up to date until this PM timer tick (not cut to 32 bits) */
 	u64 tmr_due; /* guest TSC at which TMR_STS raises the SCI, or NEVER */
 	enum pm_request request; /* the first one the guest made */
+	u32 exit_code;		 /* of PM_DEBUG_EXIT: the value written */
 	struct irq_sink irq;
 	const struct gclock *clock;
 };
@@ -54,6 +58,11 @@ void pm_cf9_write(void *p, u64 offset, unsigned size, u64 value);
 u64 pm_kbd_read(void *p, u64 offset, unsigned size);
 void pm_kbd_command(void *p, u64 offset, unsigned size, u64 value);
 void pm_kbd_data(void *p, u64 offset, unsigned size, u64 value);
+
+/** Ports 0xf4-0xf7: a write of 1, 2 or 4 bytes ends the guest, its value is the exit code (of which
+ *  QEMU makes its exit status, (value << 1) | 1). Reads as 0. */
+u64 pm_debug_exit_read(void *p, u64 offset, unsigned size);
+void pm_debug_exit_write(void *p, u64 offset, unsigned size, u64 value);
 
 /** Guest TSC of the next SCI from the timer, or NEVER; raise what is due at `now`. */
 static inline u64 pm_next_deadline(const struct pm *p)

@@ -11,9 +11,10 @@
 #include "types.h"
 
 #define BOOT_INFO_MAGIC 0x726f736976796c54ull /* "Tlyvisor" */
-#define BOOT_INFO_VERSION 1
+#define BOOT_INFO_VERSION 2
 #define BOOT_MAX_MEM 512
 #define BOOT_MAX_GUEST_CHUNKS 8
+#define BOOT_MAX_MODULES (OPT_MODULES_MAX + 1) /* initrd= is one, too */
 
 /** Where the core is linked, and where boot/ maps it (4 KiB pages, per-segment permissions). */
 #define CORE_BASE 0xffffffff80000000ull
@@ -24,6 +25,12 @@
 struct boot_blob {
 	u64 hpa;
 	u64 size; /* bytes; 0: absent */
+};
+
+/** A module for a Multiboot kernel. */
+struct boot_module {
+	struct boot_blob file;
+	struct option_module name;
 };
 
 /**
@@ -71,7 +78,9 @@ struct boot_info {
 	struct boot_blob core;	 /* loaded image of the core, contiguous: CORE_BASE maps here */
 	struct boot_blob heap;	 /* page pool of the core, contiguous, page-aligned, zeroed */
 	struct boot_blob kernel; /* the guest's kernel file, pristine */
-	struct boot_blob initrd;
+	struct boot_blob initrd; /* Linux's; a Multiboot kernel has modules instead */
+	struct boot_module module[BOOT_MAX_MODULES];
+	u32 nr_modules;
 	struct boot_blob guest[BOOT_MAX_GUEST_CHUNKS]; /* guest memory, 2 MiB-aligned, sum = mem */
 	u32 nr_guest;
 	u32 nr_mem;

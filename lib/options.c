@@ -100,25 +100,52 @@ static bool set_mib(const struct option_row *row, struct options *o, void *field
 	return !*end && store_in_range(row, field, v);
 }
 
-/** A file on the boot volume: from its root, with the separators that UEFI wants. */
-static bool set_path(const struct option_row *row, struct options *o, void *field,
-		     const char *value)
+/** A file on the boot volume, named by the `length` characters at `value`: from its root, with the
+ *  separators that UEFI wants. */
+static bool store_path(char path[OPT_PATH_MAX], const char *value, size_t length)
 {
-	char *path = field;
 	size_t n = 0;
 
-	(void)row;
-	(void)o;
-	if (!*value)
+	if (!length)
 		return false;
 	if (*value != '\\' && *value != '/')
 		path[n++] = '\\';
-	for (; *value; value++) {
+	for (; length; length--, value++) {
 		if (n == OPT_PATH_MAX - 1)
 			return false;
 		path[n++] = *value == '/' ? '\\' : *value;
 	}
 	path[n] = '\0';
+	return true;
+}
+
+static bool set_path(const struct option_row *row, struct options *o, void *field,
+		     const char *value)
+{
+	(void)row;
+	(void)o;
+	return store_path(field, value, strlen(value));
+}
+
+/** Adds one: a path up to the first blank, and the rest. */
+static bool set_module(const struct option_row *row, struct options *o, void *field,
+		       const char *value)
+{
+	struct option_module *m = (struct option_module *)field + o->nr_modules;
+	size_t path = 0, args;
+
+	(void)row;
+	if (o->nr_modules == OPT_MODULES_MAX)
+		return false;
+	while (value[path] && value[path] != ' ')
+		path++;
+	args = path;
+	while (value[args] == ' ')
+		args++;
+	if (strlen(value + args) >= OPT_ARGS_MAX || !store_path(m->path, value, path))
+		return false;
+	memcpy(m->args, value + args, strlen(value + args) + 1);
+	o->nr_modules++;
 	return true;
 }
 
@@ -145,11 +172,16 @@ static const struct option_row option_rows[] = {
 	{"initrd", set_initrd, FIELD(initrd),
 	 "initrd=\\<path on the boot volume>, at most 127 characters, or initrd= for none", 0, 0,
 	 NULL},
+	{"module", set_module, FIELD(module),
+	 "module=\\<path on the boot volume>, or module=\"\\<path> <words>\" with at most 255 "
+	 "characters of words, and at most 8 of them",
+	 0, 0, NULL},
 	{"leaves", set_choice, FIELD(leaves), "leaves=2021 or leaves=2022", 0, 0, leaves_choices},
 	{"poll_ms", set_number, FIELD(poll_ms), "poll_ms=<milliseconds>, 0 to 10000", 0, 10000,
 	 NULL},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},
+	{"screen", set_choice, FIELD(screen), "screen=0 or screen=1", 0, 0, switch_choices},
 	{"verbose", set_choice, FIELD(verbose), "verbose=0 or verbose=1", 0, 0, switch_choices},
 };
 
@@ -161,6 +193,7 @@ void options_default(struct options *o)
 	o->paging = PAGING_EPT;
 	o->leaves = LEAVES_2021;
 	o->poll_ms = 50;
+	o->screen = 1;
 	o->initrd_optional = 1;
 	memcpy(o->kernel, kernel, sizeof(kernel));
 	memcpy(o->initrd, initrd, sizeof(initrd));

@@ -35,10 +35,17 @@ static void check_options(const struct options *o)
 	require(paging_name(o->paging) != NULL);
 	require(!o->mem_mib || (o->mem_mib >= OPT_MEM_MIN && o->mem_mib <= OPT_MEM_MAX));
 	require(o->leaves == LEAVES_2021 || o->leaves == LEAVES_2022);
-	require(o->poll_ms <= 10000 && o->verbose <= 1 && o->initrd_optional <= 1);
+	require(o->poll_ms <= 10000 && o->initrd_optional <= 1);
+	require(o->screen <= 1 && o->verbose <= 1);
 	check_path(o->kernel, false);
 	check_path(o->initrd, true);
 	check_text(o->cmdline, OPT_CMDLINE_MAX);
+	require(o->nr_modules <= OPT_MODULES_MAX);
+	for (unsigned i = 0; i < o->nr_modules; i++) {
+		check_path(o->module[i].path, false);
+		require(!strchr(o->module[i].path, ' '));
+		check_text(o->module[i].args, OPT_ARGS_MAX);
+	}
 }
 
 static void try_parser(bool (*parse)(struct options *, const char *, size_t, char *),

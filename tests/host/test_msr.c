@@ -38,6 +38,7 @@ static int setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	f.policy = (struct cpuid_policy){
+		.fast_strings = true,
 		.nr_vcpus = 1,
 		.tsc_hz = 3400000000ull,
 		.maxphyaddr = 40,
@@ -101,6 +102,13 @@ static void what_linux_takes_for_granted(void **state)
 	assert_true(v & MISC_ENABLE_FAST_STRING);
 	assert_true(v & MISC_ENABLE_BTS_UNAVAIL && v & MISC_ENABLE_PEBS_UNAVAIL);
 	assert_false(v & (MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XD_DISABLE | MISC_ENABLE_MWAIT));
+	/* A processor that runs without fast strings says so: Bochs does. */
+	f->policy.fast_strings = false;
+	msr_state_init(&f->msr, &f->policy, MIB(512), 0);
+	assert_int_equal(rd(f, MSR_IA32_MISC_ENABLE, &v), MSR_OK);
+	assert_false(v & MISC_ENABLE_FAST_STRING);
+	f->policy.fast_strings = true;
+	msr_state_init(&f->msr, &f->policy, MIB(512), 0);
 	/* 34 x 100 MHz, and bit 31, CPUID faulting, clear. */
 	assert_reads(f, MSR_PLATFORM_INFO, 34 << 8);
 }

@@ -76,6 +76,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.mem_mib, 0);
 	assert_int_equal(o.leaves, LEAVES_2021);
 	assert_int_equal(o.poll_ms, 50);
+	assert_int_equal(o.screen, 1);
 	assert_int_equal(o.verbose, 0);
 	assert_int_equal(o.initrd_optional, 1);
 	assert_string_equal(o.kernel, "\\vmlinuz");
@@ -156,6 +157,8 @@ static void test_words_and_numbers(void **state)
 	refuse("paging=bare", "paging=bare is not possible: write paging=ept");
 	refuse("paging=EPT", "paging=EPT is not possible: write paging=ept");
 	refuse("leaves=2020", "leaves=2020 is not possible: write leaves=2021 or leaves=2022");
+	assert_int_equal(accept("screen=0").screen, 0);
+	refuse("screen=", "screen= is not possible: write screen=0 or screen=1");
 	refuse("verbose=2", "verbose=2 is not possible: write verbose=0 or verbose=1");
 	assert_int_equal(accept("poll_ms=0").poll_ms, 0);
 	assert_int_equal(accept("poll_ms=10000").poll_ms, 10000);
@@ -187,10 +190,47 @@ static void test_paths(void **state)
 		     "kernel=\\<path on the boot volume>, at most 127 characters");
 }
 
+#define MODULE_TAKES                                                                               \
+	"write module=\\<path on the boot volume>, or module=\"\\<path> <words>\" with at most "   \
+	"255 characters of words, and at most 8 of them"
+
+static void test_modules(void **state)
+{
+	struct options o = accept("module=/a module=b/c module=\"\\d  e \\f=/g \"");
+	char line[400], args[OPT_ARGS_MAX + 1];
+
+	(void)state;
+	assert_int_equal(o.nr_modules, 3);
+	assert_string_equal(o.module[0].path, "\\a");
+	assert_string_equal(o.module[0].args, "");
+	assert_string_equal(o.module[1].path, "\\b\\c");
+	assert_string_equal(o.module[2].path, "\\d");
+	assert_string_equal(o.module[2].args, "e \\f=/g "); /* the words as they stand */
+	o = accept("module=1 module=2 module=3 module=4 module=5 module=6 module=7 module=8");
+	assert_int_equal(o.nr_modules, OPT_MODULES_MAX);
+	assert_string_equal(o.module[7].path, "\\8");
+	refuse("module=1 module=2 module=3 module=4 module=5 module=6 module=7 module=8 module=9",
+	       "module=9 is not possible: " MODULE_TAKES);
+	refuse("module=", "module= is not possible: " MODULE_TAKES);
+	refuse("module=\" /a\"", "module= /a is not possible: " MODULE_TAKES);
+
+	memset(args, 'x', sizeof(args));
+	args[OPT_ARGS_MAX - 1] = '\0';
+	snprintf(line, sizeof(line), "module=\"/a %s\"", args);
+	o = accept(line);
+	assert_string_equal(o.module[0].args, args);
+	snprintf(line, sizeof(line), "module=\"/a %sx\"", args);
+	refuse(line,
+	       "module=/a xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx... is not possible: " MODULE_TAKES);
+	snprintf(line, sizeof(line), "module=\"/%.127s b\"", args); /* a path that is too long */
+	refuse(line,
+	       "module=/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx... is not possible: " MODULE_TAKES);
+}
+
 static void test_unknown_names(void **state)
 {
-	static const char known[] = "the options are paging= mem= kernel= initrd= leaves= poll_ms= "
-				    "crash= verbose=";
+	static const char known[] = "the options are paging= mem= kernel= initrd= module= leaves= "
+				    "poll_ms= crash= screen= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -228,9 +268,9 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
-		      "leaves= poll_ms= crash= verbose=");
+		      "module= leaves= poll_ms= crash= screen= verbose=");
 	refuse("\"--\" x", "unknown option \"--\": the options are paging= mem= kernel= initrd= "
-			   "leaves= poll_ms= crash= verbose=");
+			   "module= leaves= poll_ms= crash= screen= verbose=");
 }
 
 static void test_command_line_length(void **state)
@@ -329,7 +369,7 @@ int main(void)
 		cmocka_unit_test(test_command_line), cmocka_unit_test(test_command_line_length),
 		cmocka_unit_test(test_quotes),	     cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
-		cmocka_unit_test(test_paging_names),
+		cmocka_unit_test(test_paging_names), cmocka_unit_test(test_modules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

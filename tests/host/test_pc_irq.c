@@ -90,6 +90,33 @@ static void test_gsi(void **state)
 	done(&f);
 }
 
+/** The ports by which test kernels drive the lines themselves. */
+static void test_lines_by_hand(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1);
+	pics(&f, 0xfffe);
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		redir(&f, pin, 0x8040 + pin, 0); /* level-triggered */
+	apic_on(&f);
+	for (unsigned n = 0; n < 24; n++) {
+		unsigned gsi = n ? n : 2;
+
+		out(&f, 0x2000 + n, n < 20 ? 4 : 1, n < 20 ? 0x100 : 1);
+		assert_true(f.pc.ioapic.level == 1u << gsi);
+		assert_int_equal(pc_ack_irq(&f.pc, 0), 0x40 + gsi);
+		if (!n)
+			assert_int_equal(pc_ack_irq(&f.pc, 0), 0x20); /* at the 8259, too */
+		assert_int_equal(in(&f, 0x2000 + n, 1), 0);
+		out(&f, 0x2000 + n, 1, 0);
+		assert_int_equal(f.pc.ioapic.level, 0);
+		apic_out(&f, 0, 0xb0, 0);
+	}
+	done(&f);
+}
+
 /** Where both wait, the LAPIC's vector goes first. */
 static void test_lapic_before_pic(void **state)
 {
@@ -298,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_irq_through_pic),
 		cmocka_unit_test(test_irq_through_ioapic),
 		cmocka_unit_test(test_gsi),
+		cmocka_unit_test(test_lines_by_hand),
 		cmocka_unit_test(test_lapic_before_pic),
 		cmocka_unit_test(test_sci),
 		cmocka_unit_test(test_ipis),

@@ -198,13 +198,39 @@ static void test_kbd(void **state)
 	assert_int_equal(f.p.request, PM_RESET);
 }
 
+static void test_debug_exit(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 100000000);
+	assert_int_equal(pm_debug_exit_read(&f.p, 0, 4), 0);
+	assert_int_equal(f.p.request, PM_NONE);
+	pm_debug_exit_write(&f.p, 0, 4, 0xfedcba98);
+	assert_int_equal(f.p.request, PM_DEBUG_EXIT);
+	assert_int_equal(f.p.exit_code, 0xfedcba98);
+	pm_debug_exit_write(&f.p, 0, 1, 7); /* the first verdict stands */
+	assert_int_equal(f.p.exit_code, 0xfedcba98);
+	init(&f, 100000000);
+	pm_debug_exit_write(&f.p, 3, 1, 0x1ff);
+	assert_int_equal(f.p.exit_code, 0xff);
+	init(&f, 100000000);
+	pm_debug_exit_write(&f.p, 0, 2, 0);
+	assert_int_equal(f.p.request, PM_DEBUG_EXIT);
+	init(&f, 100000000);
+	pm_cf9_write(&f.p, 0, 1, 6); /* too late for a verdict */
+	pm_debug_exit_write(&f.p, 0, 4, 5);
+	assert_int_equal(f.p.request, PM_RESET);
+	assert_int_equal(f.p.exit_code, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_timer),	 cmocka_unit_test(test_timer_status),
 		cmocka_unit_test(test_enable),	 cmocka_unit_test(test_control),
 		cmocka_unit_test(test_poweroff), cmocka_unit_test(test_cf9),
-		cmocka_unit_test(test_kbd),
+		cmocka_unit_test(test_kbd),	 cmocka_unit_test(test_debug_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@ all:
 include mk/core.mk
 include mk/boot.mk
 include mk/run.mk
+include mk/iso.mk
+include mk/payload.mk
 include mk/host-tests.mk
 include mk/fuzz.mk
 include mk/test.mk
@@ -28,6 +30,8 @@ help:
 	@echo "make run         boot Linux under Tallyvisor; this terminal becomes its console"
 	@echo "                 PAGING=ept|bare ENGINE=auto|bochs|qemu CPU= MEM= KERNEL= INITRD="
 	@echo "                 CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
+	@echo "make iso         an image for a USB stick: $(BUILD)/tallyvisor.iso  (docs/hardware.md)"
+	@echo "make bench       fixed workloads, bare against EPT            (docs/bench.md)"
 	@echo "make test        everything: host tests, fuzzers briefly, boots in emulators"
 	@echo "make             build $(BUILD)/tallyvisor.efi"
 	@echo "make test-host   host tests only        (TESTS=\"lapic pit\" picks some)"

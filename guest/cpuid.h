@@ -44,8 +44,9 @@ struct cpuid_policy {
 	/* What the VMCS can give the guest. Init clears those that the host's CPUID lacks, but
 	 * for the last two: they are the virtual local APIC's. */
 	bool rdtscp, invpcid, xsaves, tsc_deadline, x2apic;
-	bool hide_rdrand; /* RDRAND and RDSEED */
-	bool hide_1g;	  /* 1 GiB pages */
+	bool hide_rdrand;  /* RDRAND and RDSEED */
+	bool hide_1g;	   /* 1 GiB pages */
+	bool fast_strings; /* IA32_MISC_ENABLE bit 0, as the processor has it */
 
 	/* What cpuid_policy_init() works out. */
 	u32 max_basic, max_ext;
@@ -89,6 +90,18 @@ struct cpuid_vcpu {
  */
 void cpuid_guest(const struct cpuid_policy *p, const struct cpuid_vcpu *v, u32 leaf, u32 subleaf,
 		 struct cpuid_regs *out);
+
+/** Basic leaves whose answer depends on nothing but the policy. */
+#define CPUID_FIXED_LEAVES (BIT(0) | BIT(2) | BIT(3) | BIT(5) | BIT(6))
+
+/** The answer to a leaf that depends neither on the sub-leaf nor on the vcpu, or NULL: ask
+ *  cpuid_guest(). Cheap: most CPUIDs of a guest end here. */
+static inline const struct cpuid_regs *cpuid_fixed(const struct cpuid_policy *p, u32 leaf)
+{
+	if (leaf < 32 && (CPUID_FIXED_LEAVES >> leaf & 1) && leaf <= p->max_basic)
+		return &p->basic[leaf];
+	return NULL;
+}
 
 /** Leaves 0x40000000, 0x40000001 and 0x40000004. False: none of them. */
 bool cpuid_hypervisor(const struct cpuid_policy *p, u32 leaf, struct cpuid_regs *out);

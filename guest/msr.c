@@ -85,9 +85,10 @@ static enum msr_class msr_class(const struct cpuid_policy *p, u32 msr)
 void msr_state_init(struct msr_state *s, const struct cpuid_policy *p, u64 low_ram, u64 high_ram)
 {
 	memset(s, 0, sizeof(*s));
-	/* No branch-trace store, no PEBS; fast strings as at reset. */
-	s->misc_enable =
-		MISC_ENABLE_FAST_STRING | MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL;
+	/* No branch-trace store, no PEBS. Fast strings as the processor has them: Linux chooses its
+	 * memory functions by that bit, and the wrong choice is slow. */
+	s->misc_enable = (p->fast_strings ? MISC_ENABLE_FAST_STRING : 0) | MISC_ENABLE_BTS_UNAVAIL |
+			 MISC_ENABLE_PEBS_UNAVAIL;
 	mtrr_init(s, p->maxphyaddr, low_ram, high_ram);
 }
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # The core: freestanding, linked at CORE_BASE by linker.ld, without FPU or SSE registers, so that
-# the guest's stay in the processor. Linked twice: the first link's symbols become the table that
-# the panic screen reads.
+# the guest's stay in the processor. The link's symbols are put into its room for the table that the
+# panic screen reads.
 
 CC ?= gcc
+OBJCOPY ?= objcopy
 CORE_SRCS := $(wildcard vmm/*.c ept/*.c guest/*.c vmx/*.c) \
 	$(filter-out lib/options.c,$(wildcard lib/*.c)) lib/options.c
 CORE_OBJS := $(CORE_SRCS:%.c=$(BUILD)/core/%.o) $(BUILD)/core/vmm/entry.o
@@ -28,20 +29,13 @@ $(BUILD)/core/vmm/entry.o: vmm/entry.asm
 	@mkdir -p $(@D)
 	$(Q)echo "  NASM  $<"; nasm -f elf64 -w+all -o $@ $<
 
-$(BUILD)/core/syms0.o $(BUILD)/core/syms1.o: $(BUILD)/core/%.o: $(BUILD)/core/%.c
-	$(Q)$(CC) $(CORE_CFLAGS) -c -o $@ $<
+$(BUILD)/core0.elf: $(CORE_OBJS) linker.ld
+	$(Q)echo "  LD    $@"; $(CC) $(CORE_LDFLAGS) -o $@ $(CORE_OBJS)
 
-$(BUILD)/core/syms0.c: tools/mksyms.py
-	@mkdir -p $(@D)
-	$(Q)python3 tools/mksyms.py < /dev/null > $@
-
-$(BUILD)/core0.elf: $(CORE_OBJS) $(BUILD)/core/syms0.o linker.ld
-	$(Q)echo "  LD    $@"; $(CC) $(CORE_LDFLAGS) -o $@ $(CORE_OBJS) $(BUILD)/core/syms0.o
-
-$(BUILD)/core/syms1.c: $(BUILD)/core0.elf tools/mksyms.py
+$(BUILD)/core.symbols: $(BUILD)/core0.elf tools/mksyms.py
 	$(Q)nm --defined-only $< | python3 tools/mksyms.py > $@
 
-$(CORE_ELF): $(BUILD)/core0.elf $(BUILD)/core/syms1.o
-	$(Q)echo "  LD    $@"; $(CC) $(CORE_LDFLAGS) -o $@ $(CORE_OBJS) $(BUILD)/core/syms1.o
+$(CORE_ELF): $(BUILD)/core0.elf $(BUILD)/core.symbols
+	$(Q)$(OBJCOPY) --update-section .symbols=$(BUILD)/core.symbols $< $@
 
 -include $(CORE_OBJS:.o=.d)

@@ -19,7 +19,7 @@ ROOMS = {
     "vmm": {"lib", "vmx", "guest", "ept"},
 }
 # boot/ may ask guest/ about a kernel image, and nothing else.
-ONLY = {("boot", "guest"): {"guest/linux.h"}}
+ONLY = {("boot", "guest"): {"guest/linux.h", "guest/multiboot.h"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 

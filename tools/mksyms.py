@@ -1,31 +1,36 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turn `nm --defined-only` of the core (standard input) into the C table of its functions.
-
-The panic screen names addresses with it. Empty input gives an empty table, for the first link.
+"""Turn `nm --defined-only` of the core (standard input) into the table of its functions (standard
+output), with which the panic screen names addresses. vmm/panic.c reads it: the number of entries;
+for each, its address less CORE_BASE and where its name begins in the table; the names. All numbers
+are 32 bits, little-endian.
 """
+import struct
 import sys
+
+CORE_BASE = 0xffffffff80000000
+ROOM = 32 << 10  # linker.ld
+
+
+def table(lines):
+    symbols = []
+    for line in lines:
+        address, kind, name = line.split()
+        if kind in "tT" and not name.startswith((".", "trap_stub_")):
+            symbols.append((int(address, 16) - CORE_BASE, name.encode() + b"\0"))
+    symbols.sort()
+    entries, names, at = [], b"", 4 + 8 * len(symbols)
+    for address, name in symbols:
+        entries.append(struct.pack("<II", address, at + len(names)))
+        names += name
+    return struct.pack("<I", len(symbols)) + b"".join(entries) + names
 
 
 def main():
-    symbols = []
-    for line in sys.stdin:
-        address, kind, name = line.split()
-        if kind in "tT" and not name.startswith((".", "trap_stub_")):
-            symbols.append((int(address, 16), name))
-    symbols.sort()
-    print('#include "types.h"')
-    print("struct symbol { u64 addr; const char *name; };")
-    print('#define IN_TABLE __attribute__((section(".symtab_core")))')
-    for index, (_, name) in enumerate(symbols):
-        print(f'static const char name{index}[] IN_TABLE = "{name}";')
-    print("extern const struct symbol core_symbols[];")
-    print("extern const u64 nr_core_symbols;")
-    print(f"IN_TABLE const struct symbol core_symbols[{max(len(symbols), 1)}] = {{")
-    for index, (address, _) in enumerate(symbols):
-        print(f"\t{{{address:#x}ull, name{index}}},")
-    print("};")
-    print(f"IN_TABLE const u64 nr_core_symbols = {len(symbols)};")
+    data = table(sys.stdin)
+    if len(data) > ROOM:
+        sys.exit(f"mksyms: the symbols need {len(data)} bytes, linker.ld has room for {ROOM}")
+    sys.stdout.buffer.write(data.ljust(ROOM, b"\0"))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ struct cpu {
 	struct idt_gate idt[256];
 	u64 cr3;
 	u8 *vmxon_region;
+	/* TSC ticks of the present exit that no reason is charged with: asleep for a HLT, waiting
+	 * for the serial line, printing for the operator. */
+	u64 away;
 	u64 nmis;			       /* taken in host context */
 	u64 stray_interrupts;		       /* vectors that nobody here asked for */
 	u64 tsc_per_measure, apic_per_measure; /* clock ratio: TSC and APIC-timer ticks */

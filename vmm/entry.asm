@@ -8,13 +8,13 @@ default rel
 ; Offsets into struct vcpu; vmm/run.c asserts them.
 VCPU_GPR	equ 0
 VCPU_EXIT_TSC	equ 128
-VCPU_HOST_RSP	equ 136
-VCPU_LAUNCHED	equ 144
+VCPU_LAUNCHED	equ 136
 
 VMCS_HOST_RSP	equ 0x6c14
 
 extern core_main
 extern trap
+extern vmx_exited
 extern __stack_top
 
 ; ---------------------------------------------------------------------------------------------
@@ -86,14 +86,17 @@ trap_common:
 	iretq
 
 ; ---------------------------------------------------------------------------------------------
-; enum vmx_entry_result vmx_enter(struct vcpu *v)
+; enum vmx_entry_result vmx_run(struct vcpu *v)
 ;
-; Loads the guest's general registers and enters it. A VM exit comes back at vmx_exit with RSP as
-; HOST_RSP says: the vcpu's address is on top of the stack. RSP and RIP are in the VMCS; FPU, CR2
-; and the debug registers of the guest stay in the processor.
-global vmx_enter
+; Enters the guest, hands every VM exit to vmx_exited(), and enters again until that says stop. The
+; loop is here, and not in C, because what C keeps in registers across a call would have to be saved
+; and restored at every exit; this way nothing is. While the guest runs, the vcpu's address is on top
+; of the stack, to which HOST_RSP points.
+;
+; RSP and RIP are in the VMCS; FPU, CR2 and the debug registers of the guest stay in the processor.
+global vmx_run
 global vmx_exit
-vmx_enter:
+vmx_run:
 	push	rbp
 	push	rbx
 	push	r12
@@ -101,13 +104,11 @@ vmx_enter:
 	push	r14
 	push	r15
 	push	rdi
-	cmp	rsp, [rdi + VCPU_HOST_RSP]
-	je	.host_rsp_known
 	mov	eax, VMCS_HOST_RSP
 	vmwrite	rax, rsp
 	jbe	vmx_failed
-	mov	[rdi + VCPU_HOST_RSP], rsp
-.host_rsp_known:
+vmx_entry:
+	mov	rdi, [rsp]
 	cmp	qword [rdi + VCPU_LAUNCHED], 0
 	mov	rax, [rdi + VCPU_GPR + 0 * 8]
 	mov	rcx, [rdi + VCPU_GPR + 1 * 8]
@@ -133,10 +134,8 @@ vmx_enter:
 ; VMfail: CF is set for VMfailInvalid, else ZF for VMfailValid (SDM volume 3, section 31.2).
 vmx_failed:
 	mov	eax, 1
-	jc	.out
+	jc	vmx_return
 	mov	eax, 2
-.out:
-	add	rsp, 8			; the vcpu
 	jmp	vmx_return
 
 vmx_exit:
@@ -160,9 +159,13 @@ vmx_exit:
 	mov	[rdi + VCPU_GPR + 13 * 8], r13
 	mov	[rdi + VCPU_GPR + 14 * 8], r14
 	mov	[rdi + VCPU_GPR + 15 * 8], r15
-	add	rsp, 8			; the vcpu
-	xor	eax, eax		; VMX_EXITED
+	xor	ebp, ebp		; the guest's: backtraces end here
+	call	vmx_exited
+	test	al, al
+	jnz	vmx_entry
+	xor	eax, eax		; VMX_STOPPED
 vmx_return:
+	add	rsp, 8			; the vcpu
 	pop	r15
 	pop	r14
 	pop	r13

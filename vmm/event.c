@@ -50,8 +50,7 @@ static void set_resume_flag(struct vcpu *v, u8 vector)
 {
 	if (vector == DB_VECTOR || vector == BP_VECTOR || vector == OF_VECTOR)
 		return;
-	v->rflags = vcpu_rflags(v) | X86_EFLAGS_RF;
-	vmcs_writel(GUEST_RFLAGS, v->rflags);
+	vcpu_set_rflags(v, vcpu_rflags(v) | X86_EFLAGS_RF);
 }
 
 static void exception(struct vcpu *v, u8 vector, bool has_error, u32 error)

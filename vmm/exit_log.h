@@ -10,7 +10,7 @@
 struct exit_log_entry {
 	u64 rip, cr3, qual;
 	u32 reason; /* all 32 bits */
-	u32 cycles; /* saturates */
+	u32 cycles; /* of 32 bits, more is cut off */
 };
 
 struct exit_log {

@@ -19,7 +19,7 @@ static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 		machine_snapshot(m);
 	else if (subleaf == 1 && m->snapshot.seq) {
 		machine_print_snapshot(m, "snapshot");
-		v->idle_away += rdtsc() - start; /* printing is no CPUID's cost */
+		core.cpu.away += rdtsc() - start; /* printing is no CPUID's cost */
 	}
 	out->eax = m->snapshot.seq;
 }
@@ -51,13 +51,27 @@ static bool hypervisor_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid
 	return exit_stats_cpuid(&sum, m->cpuid.leaves, leaf, subleaf, out);
 }
 
+static void load_cpuid(struct vcpu *v, const struct cpuid_regs *r)
+{
+	v->gpr[REG_RAX] = r->eax;
+	v->gpr[REG_RBX] = r->ebx;
+	v->gpr[REG_RCX] = r->ecx;
+	v->gpr[REG_RDX] = r->edx;
+}
+
 enum exit_action handle_cpuid(struct vcpu *v)
 {
+	struct machine *m = v->machine;
 	u32 leaf = (u32)v->gpr[REG_RAX], subleaf = (u32)v->gpr[REG_RCX];
+	const struct cpuid_regs *fixed = cpuid_fixed(&m->cpuid, leaf);
 	struct cpuid_regs r;
 
+	if (fixed) {
+		load_cpuid(v, fixed);
+		return EXIT_ADVANCE;
+	}
 	if (!hypervisor_cpuid(v, leaf, subleaf, &r)) {
-		const struct lapic *apic = &v->machine->pc.lapic[v->index];
+		const struct lapic *apic = &m->pc.lapic[v->index];
 		struct cpuid_vcpu cv = {
 			.apic_id = apic->id,
 			.apic_enabled = lapic_enabled(apic),
@@ -66,12 +80,9 @@ enum exit_action handle_cpuid(struct vcpu *v)
 			.xss = v->msr.xss,
 		};
 
-		cpuid_guest(&v->machine->cpuid, &cv, leaf, subleaf, &r);
+		cpuid_guest(&m->cpuid, &cv, leaf, subleaf, &r);
 	}
-	v->gpr[REG_RAX] = r.eax;
-	v->gpr[REG_RBX] = r.ebx;
-	v->gpr[REG_RCX] = r.ecx;
-	v->gpr[REG_RDX] = r.edx;
+	load_cpuid(v, &r);
 	return EXIT_ADVANCE;
 }
 
@@ -105,7 +116,7 @@ enum exit_action handle_hlt(struct vcpu *v)
 			host_sleep_until(until == NEVER ? NEVER : until + m->tsc_start);
 			u64 slept = machine_now(m) - now;
 
-			v->idle_away += slept;
+			core.cpu.away += slept;
 			v->stats.idle_cycles += slept;
 		}
 		machine_tick(m, machine_now(m));
@@ -144,8 +155,10 @@ enum exit_action handle_xsetbv(struct vcpu *v)
 {
 	u64 value = vcpu_edx_eax(v);
 
-	/* The processor has checked CR4.OSXSAVE and the privilege level before this exit. */
-	if ((u32)v->gpr[REG_RCX] != 0 || !xcr0_valid(value, v->machine->cpuid.xcr0_allowed))
+	/* The SDM has the processor check the privilege level before this exit; Bochs 2.7 does not.
+	 */
+	if (vcpu_cpl() != 0 || (u32)v->gpr[REG_RCX] != 0 ||
+	    !xcr0_valid(value, v->machine->cpuid.xcr0_allowed))
 		return event_gp(v);
 	v->xcr0 = value;
 	xsetbv(0, value);

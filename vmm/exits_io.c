@@ -118,6 +118,10 @@ static void check_request(struct machine *m)
 		machine_end(m, OUTCOME_POWEROFF);
 	else if (m->pc.pm.request == PM_RESET)
 		machine_end(m, OUTCOME_RESET);
+	else if (m->pc.pm.request == PM_DEBUG_EXIT) {
+		m->exit_code = m->pc.pm.exit_code;
+		machine_end(m, OUTCOME_DEBUG_EXIT);
+	}
 }
 
 enum exit_action handle_io_instruction(struct vcpu *v)

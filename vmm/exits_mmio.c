@@ -109,10 +109,8 @@ static void store_state(struct vcpu *v, const struct insn_state *st)
 		if (v->gpr[i] != st->gpr[i])
 			vcpu_set_reg(v, i, st->gpr[i]);
 	}
-	if (st->rflags != vcpu_rflags(v)) {
-		v->rflags = st->rflags;
-		vmcs_writel(GUEST_RFLAGS, st->rflags);
-	}
+	if (st->rflags != vcpu_rflags(v))
+		vcpu_set_rflags(v, st->rflags);
 }
 
 /** The bytes at RIP: as many as can be read. */

@@ -173,6 +173,12 @@ static inline bool vmread(u64 field, u64 *v)
 	return !fail;
 }
 
+/** VMREAD straight to memory, unchecked: for the run loop, where it is known to succeed. */
+static inline void vmread_to(u64 field, u64 *v)
+{
+	__asm__ volatile("vmread %1, %0" : "=m"(*v) : "r"(field) : "cc");
+}
+
 static inline bool vmwrite(u64 field, u64 v)
 {
 	bool fail;

@@ -2,7 +2,7 @@
 /* Console keys. */
 #include "keys.h"
 
-#include "console.h"
+#include "core.h"
 #include "insn.h"
 
 #define KEY_ESCAPE 0x1d /* Ctrl-] */
@@ -16,7 +16,7 @@ static void type(struct machine *m, u8 key)
 
 static void command(struct machine *m, int key)
 {
-	u64 start = rdtsc();
+	u64 start = rdtsc() - core.cpu.away;
 
 	switch (key) {
 	case 's':
@@ -40,8 +40,8 @@ static void command(struct machine *m, int key)
 		     "x end, Ctrl-] sends Ctrl-], ? this list");
 		break;
 	}
-	/* The operator's curiosity is no exit's cost. */
-	m->vcpu[0]->idle_away += rdtsc() - start;
+	/* The operator's curiosity is no exit's cost. What the console took of it is in there. */
+	core.cpu.away = rdtsc() - start;
 }
 
 void keys_poll(struct machine *m)
@@ -61,4 +61,5 @@ void keys_poll(struct machine *m)
 	}
 	while (m->typed_tail != m->typed_head && uart_rx_room(&m->pc.com1))
 		uart_rx(&m->pc.com1, m->typed[m->typed_tail++ % sizeof(m->typed)]);
+	console_draw();
 }

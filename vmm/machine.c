@@ -5,7 +5,7 @@
 #include "bitmaps.h"
 #include "core.h"
 #include "crash.h"
-#include "guest/linux.h"
+#include "guest_image.h"
 #include "insn.h"
 #include "keys.h"
 #include "lib/muldiv.h"
@@ -26,6 +26,7 @@ const char *outcome_name(enum outcome outcome)
 		[OUTCOME_NONE] = "running",
 		[OUTCOME_POWEROFF] = "poweroff",
 		[OUTCOME_RESET] = "reset",
+		[OUTCOME_DEBUG_EXIT] = "debug-exit",
 		[OUTCOME_TRIPLE_FAULT] = "triple-fault",
 		[OUTCOME_HALTED] = "halted",
 		[OUTCOME_UNSUPPORTED] = "unsupported",
@@ -40,11 +41,6 @@ void machine_end(struct machine *m, enum outcome outcome)
 {
 	if (m->outcome == OUTCOME_NONE)
 		m->outcome = outcome;
-}
-
-u64 machine_now(const struct machine *m)
-{
-	return m->tsc_start ? rdtsc() - m->tsc_start : 0;
 }
 
 static u64 clock_now(void *ctx)
@@ -81,6 +77,7 @@ static void init_cpuid(struct machine *m, u32 paging)
 	p->xsaves = false; /* IA32_XSS would have to be switched, and no guest needs it yet */
 	p->tsc_deadline = true;
 	p->x2apic = true;
+	p->fast_strings = rdmsr(MSR_IA32_MISC_ENABLE) & MISC_ENABLE_FAST_STRING;
 	cpuid_policy_init(p, host_cpuid, NULL);
 }
 
@@ -123,25 +120,6 @@ static void init_pc(struct machine *m)
 	}
 }
 
-static void load_guest(struct machine *m)
-{
-	const struct boot_info *b = core.boot;
-	char err[LINUX_ERROR_MAX];
-	struct linux_entry entry;
-	struct linux_image img = {
-		.kernel = phys_ptr(HPA(b->kernel.hpa)),
-		.kernel_size = b->kernel.size,
-		.initrd = b->initrd.size ? phys_ptr(HPA(b->initrd.hpa)) : NULL,
-		.initrd_size = b->initrd.size,
-		.cmdline = b->options.cmdline,
-		.rsdp = acpi_build(&m->pc.mem, m->nr_vcpus),
-	};
-
-	if (!linux_load(&m->pc.mem, &img, &entry, err))
-		panic("the guest's kernel cannot be loaded: %s", err);
-	vcpu_set_linux_entry(m->vcpu[0], &entry);
-}
-
 static void check_isolation(struct machine *m)
 {
 	struct paging_summary s;
@@ -169,6 +147,8 @@ struct machine *machine_create(unsigned run, u32 paging)
 	paging_create(m, paging);
 	vmx_choose_for(m);
 	init_cpuid(m, paging);
+	m->preemption_timer = m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER;
+	m->timer_shift = core.caps.misc & 31;
 	m->min_run = core.tsc_hz / 50000; /* 20 us */
 	init_pc(m);
 	bitmaps_init(m);
@@ -180,7 +160,7 @@ struct machine *machine_create(unsigned run, u32 paging)
 		m->vcpu[i] = v;
 		vcpu_init(v, m, i);
 	}
-	load_guest(m);
+	guest_image_load(m);
 	check_isolation(m);
 	m->poll_ticks = core.boot->options.poll_ms
 				? mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000)

@@ -8,6 +8,7 @@
 
 #include "exit_log.h"
 #include "guest/pc.h"
+#include "insn.h"
 #include "paging_ops.h"
 #include "types.h"
 #include "vcpu.h"
@@ -18,6 +19,7 @@ enum outcome {
 	OUTCOME_NONE, /* still running */
 	OUTCOME_POWEROFF,
 	OUTCOME_RESET,
+	OUTCOME_DEBUG_EXIT, /* the guest wrote to the debug-exit port: exit_code has the value */
 	OUTCOME_TRIPLE_FAULT,
 	OUTCOME_HALTED,	       /* HLT with interrupts off: nothing can wake it */
 	OUTCOME_UNSUPPORTED,   /* the guest did what this hypervisor cannot emulate */
@@ -35,12 +37,14 @@ struct machine {
 	struct cpuid_policy cpuid;
 	unsigned nr_vcpus;
 	struct vcpu *vcpu[PC_MAX_VCPUS];
-	u64 tsc_start;	/* host TSC at the guest's first instruction: the guest's TSC 0. Until
-			 * then 0, and guest time stands still */
-	u64 min_run;	/* a guest whose timer was served runs at least so many ticks */
-	u64 poll_ticks; /* TSC ticks between two looks at the console; NEVER: do not look */
-	u64 next_poll;	/* guest TSC */
-	u8 typed[64];	/* what the operator typed and the guest has not taken yet: a ring */
+	u64 tsc_start; /* host TSC at the guest's first instruction: the guest's TSC 0. Until
+			* then 0, and guest time stands still */
+	bool preemption_timer;
+	u32 timer_shift; /* the VMX-preemption timer counts once in 2^n TSC ticks */
+	u64 min_run;	 /* a guest whose timer was served runs at least so many ticks */
+	u64 poll_ticks;	 /* TSC ticks between two looks at the console; NEVER: do not look */
+	u64 next_poll;	 /* guest TSC */
+	u8 typed[64];	 /* what the operator typed and the guest has not taken yet: a ring */
 	u32 typed_head, typed_tail;
 	bool escape; /* the operator typed the escape key: the next one is a command */
 	enum outcome outcome;
@@ -63,7 +67,10 @@ void machine_run(struct machine *m);
 void machine_end(struct machine *m, enum outcome outcome);
 
 /** Guest time, in TSC ticks since its first instruction. */
-u64 machine_now(const struct machine *m);
+static inline u64 machine_now(const struct machine *m)
+{
+	return m->tsc_start ? rdtsc() - m->tsc_start : 0;
+}
 
 /** Take a snapshot of all counters into m->snapshot. */
 void machine_snapshot(struct machine *m);

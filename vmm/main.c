@@ -51,6 +51,8 @@ static void take_over(void)
 	cpu_init();
 	heap_init(HPA(core.boot->heap.hpa), core.boot->heap.size);
 	host_paging_init();
+	if (core.boot->options.screen)
+		console_init_screen();
 	cpu_mask_interrupts();
 	read_mtrrs();
 	host_timer_init();

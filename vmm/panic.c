@@ -12,34 +12,37 @@
 
 #define BACKTRACE_MAX 24
 
-/* Written by tools/mksyms.py from the first link, sorted by address. */
-struct symbol {
-	u64 addr;
-	const char *name;
+/** What tools/mksyms.py puts into the image after the link, sorted by address. */
+struct symbol_table {
+	u32 nr;
+	struct {
+		u32 address; /* less CORE_BASE */
+		u32 name;    /* bytes from the start of the table */
+	} entry[];
 };
-extern const struct symbol core_symbols[];
-extern const u64 nr_core_symbols;
+extern const struct symbol_table __symbols;
 
 extern char __text_start[], __text_end[];
 extern char __stack_bottom[], __stack_mc_top[];
 
 const char *symbol_name(u64 addr, u64 *offset)
 {
-	u64 lo = 0, hi = nr_core_symbols;
+	const struct symbol_table *table = &__symbols;
+	u32 lo = 0, hi = table->nr;
 
 	*offset = 0;
 	if (addr < (u64)__text_start || addr >= (u64)__text_end || !hi)
 		return "?";
 	while (hi - lo > 1) {
-		u64 mid = (lo + hi) / 2;
+		u32 mid = (lo + hi) / 2;
 
-		if (core_symbols[mid].addr <= addr)
+		if (CORE_BASE + table->entry[mid].address <= addr)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	*offset = addr - core_symbols[lo].addr;
-	return core_symbols[lo].name;
+	*offset = addr - CORE_BASE - table->entry[lo].address;
+	return (const char *)table + table->entry[lo].name;
 }
 
 static void print_address(unsigned n, u64 addr)

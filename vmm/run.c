@@ -20,25 +20,32 @@
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry.asm: VCPU_GPR");
 _Static_assert(offsetof(struct vcpu, exit_tsc) == 128, "entry.asm: VCPU_EXIT_TSC");
-_Static_assert(offsetof(struct vcpu, host_rsp) == 136, "entry.asm: VCPU_HOST_RSP");
-_Static_assert(offsetof(struct vcpu, launched) == 144, "entry.asm: VCPU_LAUNCHED");
+_Static_assert(offsetof(struct vcpu, launched) == 136, "entry.asm: VCPU_LAUNCHED");
 
-/** entry.asm. What VMLAUNCH or VMRESUME came to (SDM volume 3, section 27.1 "Basic VM-Entry
- *  Checks"): */
+/** entry.asm: how vmx_run() ended (SDM volume 3, section 27.1 "Basic VM-Entry Checks"). */
 enum vmx_entry_result {
-	VMX_EXITED = 0,	      /* the guest ran, or the entry failed with bit 31: see the reason */
-	VMX_FAIL_INVALID = 1, /* no current VMCS */
+	VMX_STOPPED = 0,      /* vmx_exited() said stop */
+	VMX_FAIL_INVALID = 1, /* VMLAUNCH or VMRESUME: no current VMCS */
 	VMX_FAIL_VALID = 2,   /* VM_INSTRUCTION_ERROR says why */
 };
-enum vmx_entry_result vmx_enter(struct vcpu *v);
+enum vmx_entry_result vmx_run(struct vcpu *v);
+
+/** Called by vmx_run() at every VM exit. True: enter again. */
+bool vmx_exited(struct vcpu *v);
 
 typedef enum exit_action (*exit_handler)(struct vcpu *v);
 
+static enum exit_action handle_undefined(struct vcpu *v);
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
 static const exit_handler handlers[NR_EXIT_REASONS] = {
+	[0 ... NR_EXIT_REASONS - 1] = handle_undefined,
 #define EXIT_REASON(nr, name, handler, word, bit, cause) [nr] = handle_##handler,
 #include "exit_reasons.def"
 #undef EXIT_REASON
 };
+#pragma GCC diagnostic pop
 
 void print_diagnosis(struct vcpu *v)
 {
@@ -73,82 +80,87 @@ static void entry_vmfail(struct vcpu *v, enum vmx_entry_result r)
 	panic("%s failed: VMfailValid, error %u: %s", insn, error, vmx_error_name(error));
 }
 
-static void log_exit(struct vcpu *v)
+/** An exit with a reason that the SDM does not define. */
+static enum exit_action handle_undefined(struct vcpu *v)
 {
-	struct exit_log *log = &v->machine->log;
+	panic("VM exit with reason 0x%x, which the SDM does not define", v->exit->reason);
+}
+
+/** A new entry in the ring of the last exits, filled in. Everything else that wants to know of this
+ *  exit reads it there. */
+static struct exit_log_entry *log_exit(struct exit_log *log)
+{
 	struct exit_log_entry *e = &log->entry[log->next++ % EXIT_LOG_SIZE];
 
-	e->reason = v->exit_reason;
-	e->rip = vcpu_rip(v);
-	e->qual = vcpu_qual(v);
-	e->cr3 = vcpu_cr3(v);
-	e->cycles = 0;
+	e->reason = vmcs_read32(VM_EXIT_REASON);
+	/* The first VMREAD was checked: there is a VMCS, and every processor has these fields. */
+	vmread_to(GUEST_RIP, &e->rip);
+	vmread_to(EXIT_QUALIFICATION, &e->qual);
+	vmread_to(GUEST_CR3, &e->cr3);
+	return e;
 }
 
 /** Charge the time since the exit to its reason. Counting last means that a guest which reads the
  *  counters by CPUID sees the state before that CPUID. */
 static void account(struct vcpu *v, u64 now)
 {
-	u32 nr = v->exit_reason & EXIT_REASON_BASIC_MASK;
-	u64 cycles = now - v->exit_tsc - v->idle_away - core.console.waited;
-	struct exit_log *log = &v->machine->log;
+	u32 nr = v->exit->reason & EXIT_REASON_BASIC_MASK;
+	u64 cycles = now - v->exit_tsc - core.cpu.away;
 
+	core.cpu.away = 0;
 	v->stats.count[nr]++;
 	v->stats.cycles[nr] += cycles;
-	log->entry[(log->next - 1) % EXIT_LOG_SIZE].cycles = cycles > ~0u ? ~0u : (u32)cycles;
-	v->idle_away = 0;
-	core.console.waited = 0;
+	v->exit->cycles = (u32)cycles;
 }
 
 static enum exit_action dispatch(struct vcpu *v)
 {
-	u32 nr = v->exit_reason & EXIT_REASON_BASIC_MASK;
+	u32 reason = v->exit->reason;
 
-	if (v->exit_reason & EXIT_REASON_ENTRY_FAILURE)
-		return handle_entry_failure(v);
-	if (nr >= NR_EXIT_REASONS || !handlers[nr])
-		panic("VM exit with reason %u, which the SDM does not define", nr);
-	return handlers[nr](v);
+	if (__builtin_expect(reason >= NR_EXIT_REASONS, 0)) {
+		if (reason & EXIT_REASON_ENTRY_FAILURE)
+			return handle_entry_failure(v);
+		return handle_undefined(v);
+	}
+	return handlers[reason](v);
 }
 
 static void handle_exit(struct vcpu *v)
 {
 	v->cached = 0;
-	v->exit_reason = vmcs_read32(VM_EXIT_REASON);
+	v->exit = log_exit(&v->machine->log);
 	v->idt_vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
-	log_exit(v);
-	switch (dispatch(v)) {
-	case EXIT_ADVANCE:
+	if (dispatch(v) == EXIT_ADVANCE)
 		vcpu_complete_instruction(v, vcpu_rip(v) + vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
-		break;
-	case EXIT_RETRY:
-	case EXIT_STOP:
-		break;
-	}
-	if (v->idt_vectoring & INTR_INFO_VALID)
+	if (__builtin_expect(v->idt_vectoring & INTR_INFO_VALID, 0))
 		event_replay(v);
 }
 
+/** Without the VMX-preemption timer the host's local APIC makes the exit. */
+static __attribute__((noinline)) void arm_host_timer(const struct vcpu *v)
+{
+	host_timer_arm(v->deadline == NEVER ? NEVER : v->deadline + v->machine->tsc_start);
+}
+
 /** Arrange for an exit at v->deadline; `now` is the guest TSC. */
-static void arm_timer(struct vcpu *v, u64 now)
+static inline void arm_timer(const struct vcpu *v, u64 now)
 {
 	const struct machine *m = v->machine;
-	u64 ticks = v->deadline > now ? v->deadline - now : 0;
+	u64 count = 0;
 
-	if (m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER) {
-		/* IA32_VMX_MISC[4:0]: the timer counts whenever that bit of the TSC changes. A
-		 * count of k lasts k-1 to k units: with one more it does not fire before the
-		 * deadline. */
-		u64 count = (ticks >> (core.caps.misc & 31)) + 2;
-
-		vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, count > ~0u ? ~0u : (u32)count);
-	} else {
-		host_timer_arm(v->deadline == NEVER ? NEVER : v->deadline + m->tsc_start);
+	if (!m->preemption_timer) {
+		arm_host_timer(v);
+		return;
 	}
+	/* IA32_VMX_MISC[4:0]: the timer counts whenever that bit of the TSC changes. A count of k
+	 * lasts k-1 to k units: with one more it does not fire before the deadline. */
+	if (v->deadline > now)
+		count = ((v->deadline - now) >> m->timer_shift) + 2;
+	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, count > ~0u ? ~0u : (u32)count);
 }
 
 /** Everything that must be settled before an entry. Returns the guest TSC. */
-static u64 settle(struct vcpu *v)
+static __attribute__((noinline)) u64 settle(struct vcpu *v)
 {
 	struct machine *m = v->machine;
 	bool ticked = false;
@@ -179,26 +191,36 @@ static u64 settle(struct vcpu *v)
 	}
 }
 
+bool vmx_exited(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+	u64 now;
+
+	v->launched = 1;
+	v->injecting = false;
+	handle_exit(v);
+	now = machine_now(m);
+	if (v->requests || now >= v->deadline)
+		now = settle(v);
+	account(v, now + m->tsc_start);
+	arm_timer(v, now);
+	return m->outcome == OUTCOME_NONE;
+}
+
 void vcpu_run(struct vcpu *v)
 {
 	struct machine *m = v->machine;
 	enum vmx_entry_result r;
 	u64 now;
 
+	v->exit = &m->log.entry[0];
 	vmcs_write64(TSC_OFFSET, -m->tsc_start);
 	now = settle(v);
-	/* The time before the first entry belongs to no exit. */
-	v->idle_away = 0;
-	core.console.waited = 0;
-	while (m->outcome == OUTCOME_NONE) {
-		arm_timer(v, now);
-		r = vmx_enter(v);
-		if (__builtin_expect(r != VMX_EXITED, 0))
-			entry_vmfail(v, r);
-		v->launched = 1;
-		v->injecting = false;
-		handle_exit(v);
-		now = settle(v);
-		account(v, now + m->tsc_start);
-	}
+	core.cpu.away = 0; /* the time before the first entry belongs to no exit */
+	if (m->outcome != OUTCOME_NONE)
+		return;
+	arm_timer(v, now);
+	r = vmx_run(v);
+	if (r != VMX_STOPPED)
+		entry_vmfail(v, r);
 }

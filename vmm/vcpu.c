@@ -8,42 +8,6 @@
 #include "machine.h"
 #include "vmcs.h"
 
-u64 vcpu_rip(struct vcpu *v)
-{
-	if (!(v->cached & CACHED_RIP)) {
-		v->rip = vmcs_readl(GUEST_RIP);
-		v->cached |= CACHED_RIP;
-	}
-	return v->rip;
-}
-
-u64 vcpu_qual(struct vcpu *v)
-{
-	if (!(v->cached & CACHED_QUAL)) {
-		v->qual = vmcs_readl(EXIT_QUALIFICATION);
-		v->cached |= CACHED_QUAL;
-	}
-	return v->qual;
-}
-
-u64 vcpu_rflags(struct vcpu *v)
-{
-	if (!(v->cached & CACHED_RFLAGS)) {
-		v->rflags = vmcs_readl(GUEST_RFLAGS);
-		v->cached |= CACHED_RFLAGS;
-	}
-	return v->rflags;
-}
-
-u64 vcpu_cr3(struct vcpu *v)
-{
-	if (!(v->cached & CACHED_CR3)) {
-		v->cr3 = vmcs_readl(GUEST_CR3);
-		v->cached |= CACHED_CR3;
-	}
-	return v->cr3;
-}
-
 u64 vcpu_reg(struct vcpu *v, unsigned reg)
 {
 	if (reg == REG_RSP && !(v->cached & CACHED_RSP)) {
@@ -105,7 +69,7 @@ void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r)
 {
 	*r = (struct walk_regs){
 		.cr0 = vcpu_cr0(v),
-		.cr3 = vcpu_cr3(v),
+		.cr3 = vmcs_readl(GUEST_CR3),
 		.cr4 = vcpu_cr4(v),
 		.efer = vmcs_read64(GUEST_IA32_EFER),
 		.rflags = vcpu_rflags(v),
@@ -137,26 +101,15 @@ void vcpu_pend_single_step(void)
 			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DBG_BS);
 }
 
-void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
+void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking)
 {
-	u64 rflags = vcpu_rflags(v);
-	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-
-	/* Outside 64-bit mode RIP wraps at 4 GiB. */
-	if ((next_rip ^ vcpu_rip(v)) >> 32 && vcpu_code_bits() != 64)
-		next_rip = (u32)next_rip;
-	v->rip = next_rip;
-	v->cached |= CACHED_RIP;
-	vmcs_writel(GUEST_RIP, next_rip);
 	if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     blocking & ~(u32)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-	if (rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) {
-		if (rflags & X86_EFLAGS_TF)
-			vcpu_pend_single_step();
-		v->rflags = rflags & ~X86_EFLAGS_RF;
-		vmcs_writel(GUEST_RFLAGS, v->rflags);
-	}
+	if (rflags & X86_EFLAGS_TF)
+		vcpu_pend_single_step();
+	if (rflags & X86_EFLAGS_RF)
+		vcpu_set_rflags(v, rflags & ~X86_EFLAGS_RF);
 }
 
 static void dump_segment(const char *name, u32 i)
@@ -184,7 +137,7 @@ static void dump_code(struct vcpu *v)
 {
 	struct walk_regs r;
 	struct walk_result out;
-	gva_t at = GVA(vcpu_rip(v) + vmcs_readl(GUEST_CS_BASE)), fault;
+	gva_t at = GVA(vmcs_readl(GUEST_RIP) + vmcs_readl(GUEST_CS_BASE)), fault;
 	u8 b[16];
 
 	vcpu_walk_regs(v, &r);
@@ -206,11 +159,11 @@ void vcpu_dump(struct vcpu *v)
 	klog("vcpu %u:", v->index);
 	dump_registers(v);
 	klog("  rip %016llx  rflags %08llx  activity %u  interruptibility %x",
-	     (unsigned long long)vcpu_rip(v), (unsigned long long)vcpu_rflags(v),
+	     (unsigned long long)vmcs_readl(GUEST_RIP), (unsigned long long)vcpu_rflags(v),
 	     vmcs_read32(GUEST_ACTIVITY_STATE), vmcs_read32(GUEST_INTERRUPTIBILITY_INFO));
 	klog("  cr0 %08llx (guest sees %08llx)  cr2 %016llx  cr3 %016llx",
 	     (unsigned long long)vmcs_readl(GUEST_CR0), (unsigned long long)vcpu_cr0(v),
-	     (unsigned long long)read_cr2(), (unsigned long long)vcpu_cr3(v));
+	     (unsigned long long)read_cr2(), (unsigned long long)vmcs_readl(GUEST_CR3));
 	klog("  cr4 %08llx (guest sees %08llx)  efer %llx  xcr0 %llx",
 	     (unsigned long long)vmcs_readl(GUEST_CR4), (unsigned long long)vcpu_cr4(v),
 	     (unsigned long long)vmcs_read64(GUEST_IA32_EFER), (unsigned long long)v->xcr0);

@@ -3,11 +3,13 @@
 #ifndef TV_VCPU_H
 #define TV_VCPU_H
 
+#include "exit_log.h"
 #include "exit_stats.h"
 #include "guest/cpuid.h"
 #include "guest/msr.h"
 #include "guest/walk.h"
 #include "types.h"
+#include "vmcs.h"
 #include "x86.h"
 
 struct machine;
@@ -16,29 +18,24 @@ struct machine;
 #define REQ_EVENT BIT(0)    /* something may have to be injected */
 #define REQ_DEADLINE BIT(1) /* a timer may have been set: work out the next deadline */
 
-/** Exit information, read from the VMCS at most once an exit. */
-#define CACHED_RIP BIT(0)
-#define CACHED_QUAL BIT(1)
-#define CACHED_RFLAGS BIT(2)
-#define CACHED_RSP BIT(3)
-#define CACHED_CR3 BIT(4)
+/** Guest state that is read from the VMCS at most once an exit. */
+#define CACHED_RFLAGS BIT(0)
+#define CACHED_RSP BIT(1)
 
 struct vcpu {
-	/* entry.asm knows the offsets of these four: vcpu.c asserts them. */
+	/* entry.asm knows the offsets of these three: run.c asserts them. */
 	u64 gpr[16];  /* RSP's slot is a cache, see vcpu_reg() */
 	u64 exit_tsc; /* host TSC right after the VM exit */
-	u64 host_rsp; /* what HOST_RSP in the VMCS holds */
 	u64 launched;
 
 	struct machine *machine;
 	unsigned index;
 	u64 requests;
-	u64 deadline;	 /* guest TSC at which the guest must be interrupted; NEVER */
-	u64 idle_away;	 /* TSC ticks of this exit that belong to no reason (asleep, console) */
-	u32 cached;	 /* CACHED_* */
-	u32 exit_reason; /* all 32 bits */
+	u64 deadline;		     /* guest TSC at which the guest must be interrupted; NEVER */
+	struct exit_log_entry *exit; /* this exit, in the ring of the last: reason, RIP, ... */
+	u32 cached;		     /* CACHED_* */
 	u32 idt_vectoring;
-	u64 rip, qual, rflags, cr3;
+	u64 rflags;
 	/* The event to inject at the next entry; 0: none. */
 	u32 event_info, event_error, event_insn_len;
 	bool injecting; /* the VMCS holds an event for the next entry: there is room for one */
@@ -70,11 +67,38 @@ void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e);
 /** Run until m->outcome is set. */
 void vcpu_run(struct vcpu *v);
 
-/** Lazily read guest state of the current VMCS. */
-u64 vcpu_rip(struct vcpu *v);
-u64 vcpu_qual(struct vcpu *v);
-u64 vcpu_rflags(struct vcpu *v);
-u64 vcpu_cr3(struct vcpu *v);
+/** RIP, exit qualification and CR3 of this exit. */
+static inline u64 vcpu_rip(const struct vcpu *v)
+{
+	return v->exit->rip;
+}
+
+static inline u64 vcpu_qual(const struct vcpu *v)
+{
+	return v->exit->qual;
+}
+
+static inline u64 vcpu_cr3(const struct vcpu *v)
+{
+	return v->exit->cr3;
+}
+
+/** RFLAGS as the VMCS holds them now. */
+static inline u64 vcpu_rflags(struct vcpu *v)
+{
+	if (!(v->cached & CACHED_RFLAGS)) {
+		v->rflags = vmcs_readl(GUEST_RFLAGS);
+		v->cached |= CACHED_RFLAGS;
+	}
+	return v->rflags;
+}
+
+static inline void vcpu_set_rflags(struct vcpu *v, u64 rflags)
+{
+	v->rflags = rflags;
+	v->cached |= CACHED_RFLAGS;
+	vmcs_writel(GUEST_RFLAGS, rflags);
+}
 
 /** A general register by the processor's numbering, RSP included. */
 u64 vcpu_reg(struct vcpu *v, unsigned reg);
@@ -97,13 +121,27 @@ unsigned vcpu_code_bits(void);
 /** What decides how the guest's linear addresses are translated now. */
 void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);
 
-/** RIP after an instruction was completed: also ends the shadow of STI and MOV SS and arms the
- *  trap of RFLAGS.TF (SDM volume 3, section 6.8.3 "Masking Exceptions ..." and 18.3.1.4). */
-void vcpu_complete_instruction(struct vcpu *v, u64 next_rip);
-
 /** Note that a single-step trap is due: pending debug exceptions, BS; unless IA32_DEBUGCTL.BTF asks
  *  for traps on branches only. */
 void vcpu_pend_single_step(void);
+
+/** For vcpu_complete_instruction(), in the cases that are not common. */
+void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking);
+
+/** RIP after an instruction was completed: also ends the shadow of STI and MOV SS and arms the
+ *  trap of RFLAGS.TF (SDM volume 3, section 6.8.3 "Masking Exceptions ..." and 18.3.1.4). */
+static inline void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
+{
+	u64 rflags = vcpu_rflags(v);
+	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	/* Outside 64-bit mode RIP wraps at 4 GiB. */
+	if (__builtin_expect((next_rip ^ vcpu_rip(v)) >> 32, 0) && vcpu_code_bits() != 64)
+		next_rip = (u32)next_rip;
+	vmcs_writel(GUEST_RIP, next_rip);
+	if (__builtin_expect((rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) || blocking, 0))
+		vcpu_complete_rare(v, rflags, blocking);
+}
 
 /** Guest state by name on the console. */
 void vcpu_dump(struct vcpu *v);

@@ -7,13 +7,8 @@
 #include "msr_index.h"
 #include "panic.h"
 #include "vmcs.h"
+#include "vmcs_setup.h"
 #include "vmxon.h"
-
-/* Access rights of segments (SDM volume 3, table 25-2): type, S, P, L, D/B, G, unusable. */
-#define AR_CODE64 0xa09b
-#define AR_DATA 0xc093
-#define AR_TSS_BUSY 0x008b
-#define AR_UNUSABLE 0x10000
 
 #define VMCS_LINK_NONE (~0ull)
 #define DR7_INIT 0x400
@@ -124,7 +119,7 @@ static void set_host_state(struct vcpu *v)
 		vmcs_write64(HOST_IA32_PAT, rdmsr(MSR_IA32_CR_PAT));
 }
 
-static void set_segment(u32 selector_field, u16 selector, u64 base, u32 limit, u32 ar)
+void vmcs_set_segment(u32 selector_field, u16 selector, u64 base, u32 limit, u32 ar)
 {
 	/* The fields of the eight segment registers are laid out alike, two apart. */
 	u32 i = selector_field - GUEST_ES_SELECTOR;
@@ -135,8 +130,8 @@ static void set_segment(u32 selector_field, u16 selector, u64 base, u32 limit, u
 	vmcs_write32(GUEST_ES_AR_BYTES + i, ar);
 }
 
-/** CR0 and CR4 as the processor must have them (appendices A.7 and A.8) and as the guest sees. */
-static void set_control_registers(struct vcpu *v, u64 cr0, u64 cr4)
+/** As the processor must have them, see appendices A.7 and A.8. */
+void vcpu_set_control_registers(struct vcpu *v, u64 cr0, u64 cr4)
 {
 	const struct machine *m = v->machine;
 
@@ -165,8 +160,8 @@ static void set_guest_state(struct vcpu *v)
 	vmcs_writel(GUEST_SYSENTER_EIP, 0);
 	vmcs_writel(GUEST_IDTR_BASE, 0);
 	vmcs_write32(GUEST_IDTR_LIMIT, 0);
-	set_segment(GUEST_LDTR_SELECTOR, 0, 0, 0, AR_UNUSABLE);
-	set_segment(GUEST_TR_SELECTOR, 0, 0, 0xffff, AR_TSS_BUSY);
+	vmcs_set_segment(GUEST_LDTR_SELECTOR, 0, 0, 0, AR_UNUSABLE);
+	vmcs_set_segment(GUEST_TR_SELECTOR, 0, 0, 0xffff, AR_TSS_BUSY);
 	if (v->machine->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT)
 		vmcs_write64(GUEST_IA32_PAT, PAT_INIT);
 }
@@ -254,14 +249,14 @@ void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e)
 {
 	u64 efer = EFER_LME | EFER_LMA | EFER_NX | EFER_SCE;
 
-	set_control_registers(v, X86_CR0_PE | X86_CR0_PG | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP,
-			      X86_CR4_PAE);
+	vcpu_set_control_registers(
+		v, X86_CR0_PE | X86_CR0_PG | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP, X86_CR4_PAE);
 	vmcs_writel(GUEST_CR3, e->cr3);
 	vmcs_write64(GUEST_IA32_EFER, efer & v->machine->cpuid.efer_allowed);
-	set_segment(GUEST_CS_SELECTOR, e->cs, 0, ~0u, AR_CODE64);
+	vmcs_set_segment(GUEST_CS_SELECTOR, e->cs, 0, ~0u, AR_CODE64);
 	for (u32 f = GUEST_ES_SELECTOR; f <= GUEST_GS_SELECTOR; f += 2) {
 		if (f != GUEST_CS_SELECTOR)
-			set_segment(f, e->ds, 0, ~0u, AR_DATA);
+			vmcs_set_segment(f, e->ds, 0, ~0u, AR_DATA);
 	}
 	vmcs_writel(GUEST_GDTR_BASE, e->gdt_base);
 	vmcs_write32(GUEST_GDTR_LIMIT, e->gdt_limit);

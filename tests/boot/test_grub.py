@@ -43,6 +43,12 @@ def test_hypervisor_entry():
                      r"initrd=\initrd.img", "leaves=2022", "verbose=1", "--", NASTY]
 
 
+def test_without_an_initrd():
+    text = grub.config(menu(initrd=False))
+    assert "initrd=" in unquote(entry_line(text, "chainloader").removeprefix("chainloader"))
+    assert "initrd.img" not in text
+
+
 def test_bare_entry_has_the_same_memory():
     text = grub.config(menu(mem_mib=256, cmdline='quiet foo="a  b" $x;y'))
     words = unquote(entry_line(text, "linux").removeprefix("linux"))

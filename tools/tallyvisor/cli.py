@@ -48,7 +48,8 @@ def say(text: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    codes = ("exit status: 0 the guest powered off; 1 it ended otherwise; 2 bad usage or "
+    codes = ("exit status: 0 the guest powered off, or wrote 0 to the debug-exit port; 1 it ended "
+             "otherwise; 2 bad usage or "
              "environment; 3 time-out; 4 Tallyvisor refused to start; 5 the hypervisor panicked; "
              "6 the machine failed; 130 stopped by the user. "
              "Ctrl-] q ends the machine.")
@@ -61,12 +62,16 @@ def parser() -> argparse.ArgumentParser:
         help="auto: QEMU with KVM where nested VMX is offered, else Bochs")
     add("--cpu", help=f"the engine's name for the CPU (Bochs: {bochs.DEFAULT_CPU})")
     add("--mem", type=int, default=512, metavar="MIB", help="the guest's memory (512)")
-    add("--kernel", metavar="FILE", help="a bzImage (the distribution's cloud kernel)")
-    add("--initrd", metavar="FILE", help="an initramfs (one of ours, with busybox)")
-    add("--cmdline", default="", metavar="WORDS", help=f"for the kernel, after {BASE_CMDLINE!r}")
+    add("--kernel", metavar="FILE",
+        help="a bzImage (the distribution's cloud kernel), or a Multiboot kernel")
+    add("--initrd", metavar="FILE",
+        help="an initramfs (one of ours, with busybox), or a Multiboot kernel's module (none)")
+    add("--cmdline", default="", metavar="WORDS",
+        help=f"for the kernel; Linux gets it after {BASE_CMDLINE!r}")
     add("--guest-run", metavar="COMMAND",
         help="run this in the guest instead of a shell, then power off")
     add("--options", default="", metavar="WORDS", help="more options for the hypervisor")
+    add("--disk", metavar="FILE", help="boot a copy of this disk image, as it is")
     add("--out", default="out", metavar="DIR", help="gets serial.log, stats.json, the engine's log")
     add("--timeout", type=float, metavar="S",
         help=f"end the machine after so many seconds (batch: {BATCH_TIMEOUT}; else none)")
@@ -97,6 +102,10 @@ def batch(args: argparse.Namespace) -> bool:
     return args.guest_run is not None or not sys.stdin.isatty()
 
 
+def is_multiboot(args: argparse.Namespace) -> bool:
+    return bool(args.kernel) and kernel.is_multiboot(Path(args.kernel))
+
+
 def guest_command(args: argparse.Namespace, mode: paging.Paging) -> str | None:
     """What the session is to run; None: a shell, or what a given initramfs does by itself."""
     if args.guest_run is not None or args.initrd or not batch(args):
@@ -104,20 +113,43 @@ def guest_command(args: argparse.Namespace, mode: paging.Paging) -> str | None:
     return mode.guest_run
 
 
+def check_disk(args: argparse.Namespace) -> None:
+    """A ready-made image brings everything that these would say."""
+    for name in ("kernel", "initrd", "cmdline", "guest_run", "options"):
+        if getattr(args, name):
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} cannot be changed in a finished image: leave it out, "
+                             "or leave out --disk")
+    if not Path(args.disk).is_file():
+        raise UsageError(f"--disk {args.disk}: no such file")
+
+
 def check(args: argparse.Namespace) -> None:
     for name in ("cmdline", "options"):
         grub.check_text(name.upper(), getattr(args, name))
-    if args.mem < 64:
-        raise UsageError(f"MEM={args.mem}: a stock kernel needs at least 64 MiB")
+    if args.disk:
+        check_disk(args)
+    if not 64 <= args.mem <= 65536:
+        raise UsageError(f"MEM={args.mem}: give 64 (a stock kernel needs 68) to 65536 MiB")
+    if args.timeout is not None and not args.timeout > 0:
+        raise UsageError(f"TIMEOUT={args.timeout:g}: give seconds, more than 0")
+    if "--" in args.options.split():
+        raise UsageError("OPTIONS: `--` begins the kernel's command line: use CMDLINE= for that")
     if args.paging == "bare":
         grub.check_bare(args.cmdline)
     if args.kernel:
         kernel.check(args.kernel)
+        if is_multiboot(args) and args.guest_run is not None:
+            raise UsageError("GUEST_RUN is for Linux, and KERNEL is a Multiboot kernel: use "
+                             "CMDLINE")
+        if is_multiboot(args) and args.paging == "bare":
+            raise UsageError("PAGING=bare boots Linux only, and KERNEL is a Multiboot kernel")
     if args.initrd and not Path(args.initrd).is_file():
         raise UsageError(f"INITRD={args.initrd}: no such file")
 
 
 def make_initrd(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path:
+    """Linux's initramfs, with the command for it."""
     if args.initrd:
         base = Path(args.initrd).read_bytes()
         base += bytes(-len(base) % 4)
@@ -136,8 +168,13 @@ def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path
     core = Path(args.build) / "tallyvisor.efi"
     if mode.hypervisor and not core.exists():
         raise UsageError(f"{core} is missing: run make first")
-    menu = grub.Menu(mode, args.mem, args.options, f"{BASE_CMDLINE} {args.cmdline}".strip(),
-                     timeout=0 if batch(args) else 3)
+    multiboot = is_multiboot(args)
+    cmdline = args.cmdline if multiboot else f"{BASE_CMDLINE} {args.cmdline}"
+    initrd = Path(args.initrd) if args.initrd else None
+    if not multiboot:
+        initrd = make_initrd(args, mode, work)
+    menu = grub.Menu(mode, args.mem, args.options, cmdline.strip(),
+                     timeout=0 if batch(args) else 3, initrd=initrd is not None)
     (work / "grub.cfg").write_text(grub.config(menu))
     (work / "marker").write_text("Tallyvisor's disk image\n")
     files = {
@@ -145,12 +182,22 @@ def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path
         grub.MARKER: work / "marker",
         "/grub.cfg": work / "grub.cfg",
         "/vmlinuz": Path(args.kernel) if args.kernel else kernel.stock(cache, say),
-        "/initrd.img": make_initrd(args, mode, work),
     }
+    if initrd:
+        files["/initrd.img"] = initrd
     if core.exists():
         files["/tallyvisor.efi"] = core
     image.build_disk(work / "disk.img", files)
     return work / "disk.img"
+
+
+def copy_disk(args: argparse.Namespace, work: Path) -> Path:
+    """What the guest or the firmware writes is not written to the user's file."""
+    disk = work / "disk.img"
+    shutil.copyfile(args.disk, disk)
+    with disk.open("r+b") as handle:
+        handle.truncate(-(-disk.stat().st_size // image.CYLINDER) * image.CYLINDER)
+    return disk
 
 
 def start_engine(args: argparse.Namespace, name: str, kvm: bool, disk: Path, out: Path,
@@ -167,11 +214,15 @@ def start_engine(args: argparse.Namespace, name: str, kvm: bool, disk: Path, out
 def verdict(result: session.Result, watch: outcome.Watch, log: Path, engine: str) -> str:
     """The one line that says how it ended."""
     text = SENTENCES.get(result.outcome, f"guest ended by {result.outcome}")
-    if result.outcome == session.LOST:
+    if result.outcome == outcome.DEBUG_EXIT:
+        text = f"guest wrote {watch.last_exit_code} to the debug-exit port"
+    elif result.outcome == session.LOST:
         words = (bochs if engine == bochs.NAME else qemu).last_words(log)
         text += f": {words}" if words else ""
     elif result.outcome == session.TIMEOUT and watch.last_line:
         text += f"; the last line was: {watch.last_line}"
+    elif watch.reason and result.outcome not in (outcome.POWEROFF, outcome.PANIC, outcome.RESET):
+        text += f": {watch.reason}"
     elif result.text and result.outcome != outcome.POWEROFF:
         text += f": {result.text}" if result.outcome != session.STOPPED else f" {result.text}"
     if watch.guest_status is not None:
@@ -210,7 +261,7 @@ def run(args: argparse.Namespace) -> int:
         for stale in ("stats.json", "serial.log"):
             (out / stale).unlink(missing_ok=True)
         try:
-            disk = make_disk(args, mode, work)
+            disk = copy_disk(args, work) if args.disk else make_disk(args, mode, work)
             machine, cpu = start_engine(args, engine, kvm, disk, out, work)
             watch = outcome.Watch(mode.hypervisor)
             timeout = args.timeout or (BATCH_TIMEOUT if batch(args) else None)
@@ -222,7 +273,12 @@ def run(args: argparse.Namespace) -> int:
         contents = stats.document(watch.version, engine, cpu,
                                   runs_of(watch, result, mode, args.mem))
         stats.write(out / "stats.json", contents)
+    if watch.unfinished:
+        watch.finish()
+        print(flush=True)  # the verdict has a line of its own
     say(verdict(result, watch, out / f"{engine}.log", engine))
+    if result.outcome == outcome.DEBUG_EXIT:
+        return 0 if watch.last_exit_code == 0 else EXIT_OTHER
     return EXIT_CODES.get(result.outcome, EXIT_OTHER)
 
 
@@ -232,4 +288,10 @@ def main(argv: list[str] | None = None) -> int:
         return run(args)
     except UsageError as error:
         say(str(error))
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        say("stopped before the machine ran")
+        return EXIT_CODES[session.STOPPED]
+    except OSError as error:
+        say(f"{error.filename or args.out}: {error.strerror}: make room, or choose another OUT=")
         return EXIT_USAGE

@@ -13,10 +13,20 @@ MARKER = "/tallyvisor.img"
 
 # Linked into GRUB's image: what the menu needs, and what helps at its prompt.
 MODULES = ("part_gpt fat search search_fs_file normal configfile linux chain boot echo ls cat test "
-           "reboot halt terminal serial efi_gop").split()
+           "reboot halt terminal serial efi_gop read").split()
 
 # Run by GRUB's image before anything else.
 EARLY_CONFIG = f"search --no-floppy --set=root --file {MARKER}\nconfigfile ($root)/grub.cfg\n"
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One more entry for the hypervisor, with another initramfs."""
+
+    name: str  # of the entry within GRUB
+    title: str
+    mode: Paging
+    initrd: str  # its path on the volume
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,10 @@ class Menu:
     options: str  # more words for the hypervisor, separated by white space
     cmdline: str  # the guest kernel's command line
     timeout: int  # seconds the menu waits
+    initrd: bool = True  # there is one
     serial: bool = False  # GRUB drives COM1 itself; False where the firmware's console does
+    pause: bool = False  # wait for Enter where the hypervisor refused: somebody reads it
+    extras: tuple[Extra, ...] = ()
 
 
 def quote(word: str) -> str:
@@ -68,31 +81,37 @@ def check_bare(cmdline: str) -> None:
     kernel_words(cmdline)
 
 
-def _hypervisor_entry(menu: Menu, mode: Paging) -> list[str]:
+def _hypervisor_entry(menu: Menu, mode: Paging, initrd: str = "/initrd.img") -> list[str]:
     words = [f"paging={mode.word}", f"mem={menu.mem_mib}", r"kernel=\vmlinuz",
-             r"initrd=\initrd.img"]
+             "initrd=" + (initrd.replace("/", "\\") if menu.initrd else "")]
     words += menu.options.split()
     line = " ".join(quote(word) for word in words)
-    return [f"chainloader /tallyvisor.efi {line} -- {quote(menu.cmdline)}"]
+    chain = f"chainloader /tallyvisor.efi {line} -- {quote(menu.cmdline)}"
+    # What follows `boot` is executed only where it failed.
+    return [chain, "boot", "echo 'Press Enter for the menu.'", "read"] if menu.pause else [chain]
 
 
 def _bare_entry(menu: Menu) -> list[str]:
     # The guest under the hypervisor has mem_mib of memory; `mem=` gives the bare one as much.
     words = kernel_words(menu.cmdline) + [f"mem={menu.mem_mib}M"]
     line = " ".join(quote(word) for word in words)
-    return [f"linux /vmlinuz {line}", "initrd /initrd.img"]
+    return [f"linux /vmlinuz {line}"] + (["initrd /initrd.img"] if menu.initrd else [])
+
+
+def _entry(title: str, name: str, body: list[str]) -> list[str]:
+    return [f"menuentry {quote(title)} --id {name} {{", *("\t" + line for line in body), "}"]
 
 
 def config(menu: Menu) -> str:
     """The text of /grub.cfg."""
-    lines = ["# Written by tallyvisor-run.", "set gfxpayload=keep"]
+    lines = ["# Written by Tallyvisor's tools.", "set gfxpayload=keep"]
     if menu.serial:
         lines += ["serial --unit=0 --speed=115200",
                   "terminal_input serial console", "terminal_output serial console"]
     lines += [f"set default={menu.default.word}", f"set timeout={menu.timeout}"]
     for mode in MODES:
         body = _hypervisor_entry(menu, mode) if mode.hypervisor else _bare_entry(menu)
-        lines.append(f"menuentry {quote(mode.title)} --id {mode.word} {{")
-        lines += ["\t" + line for line in body]
-        lines.append("}")
+        lines += _entry(mode.title, mode.word, body)
+    for extra in menu.extras:
+        lines += _entry(extra.title, extra.name, _hypervisor_entry(menu, extra.mode, extra.initrd))
     return "\n".join(lines) + "\n"

@@ -19,6 +19,8 @@ ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 ESP_MIN = 40 * MIB
 # Bochs wants whole cylinders of 16 heads and 63 sectors.
 CYLINDER = 16 * 63 * 512
+# The date of everything on the CD, so that images are alike: 2026-01-01 00:00:00 UTC.
+ISO_DATE = 1767225600
 
 
 def program(name: str) -> str:
@@ -54,27 +56,22 @@ def build_grub(cache: Path) -> Path:
     return target
 
 
-def build_disk(disk: Path, files: dict[str, Path]) -> None:
-    """Write the image.
+def esp_size(files: dict[str, Path]) -> int:
+    """Bytes of a file system with room for `files`, and some to spare."""
+    content = sum(path.stat().st_size for path in files.values())
+    return -(-max(ESP_MIN, content + content // 8 + 4 * MIB) // MIB) * MIB
 
+
+def fill_esp(at: str, size: int, files: dict[str, Path]) -> None:
+    """Make a FAT32 file system and copy `files` into it.
+
+    at     where, as mtools spells it: FILE, or FILE@@OFFSET
     files  name on the EFI system partition ("/EFI/BOOT/BOOTX64.EFI") -> file to copy there
     """
-    content = sum(path.stat().st_size for path in files.values())
-    esp = max(ESP_MIN, content + content // 8 + 4 * MIB)
-    size = -(-(PARTITION_START + esp + MIB) // CYLINDER) * CYLINDER
-    sectors = esp // 512
-    disk.unlink(missing_ok=True)
-    with disk.open("wb") as handle:
-        handle.truncate(size)
-    table = (f"label: gpt\nlabel-id: 54616C6C-7976-4973-8F72-000000000001\n"
-             f"start={PARTITION_START // 512}, size={sectors}, type={ESP_TYPE}, "
-             f"uuid=54616C6C-7976-4973-8F72-000000000002, name=Tallyvisor\n")
-    _run([program("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", str(disk)], stdin=table)
-    at = f"{disk}@@{PARTITION_START}"
     # mtools: no question about odd geometries, no dates of today.
     env = {"MTOOLS_SKIP_CHECK": "1", "MTOOLSRC": "/dev/null", "SOURCE_DATE_EPOCH": "315532800"}
-    _run([program("mformat"), "-i", at, "-F", "-T", str(sectors), "-h", "16", "-s", "63",
-          "-c", "1" if esp < 256 * MIB else "8", "-N", "54414C59", "-v", "TALLYVISOR", "::"],
+    _run([program("mformat"), "-i", at, "-F", "-T", str(size // 512), "-h", "16", "-s", "63",
+          "-c", "1" if size < 256 * MIB else "8", "-N", "54414C59", "-v", "TALLYVISOR", "::"],
          env=env)
     made: set[str] = set()
     for name in sorted(files):
@@ -85,3 +82,39 @@ def build_disk(disk: Path, files: dict[str, Path]) -> None:
                 _run([program("mmd"), "-i", at, f"::/{parent}"], env=env)
                 made.add(parent)
         _run([program("mcopy"), "-i", at, str(files[name]), f"::{name}"], env=env)
+
+
+def build_disk(disk: Path, files: dict[str, Path]) -> None:
+    """Write the image; `files` as in fill_esp()."""
+    esp = esp_size(files)
+    size = -(-(PARTITION_START + esp + MIB) // CYLINDER) * CYLINDER
+    disk.unlink(missing_ok=True)
+    with disk.open("wb") as handle:
+        handle.truncate(size)
+    table = (f"label: gpt\nlabel-id: 54616C6C-7976-4973-8F72-000000000001\n"
+             f"start={PARTITION_START // 512}, size={esp // 512}, type={ESP_TYPE}, "
+             f"uuid=54616C6C-7976-4973-8F72-000000000002, name=Tallyvisor\n")
+    _run([program("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", str(disk)], stdin=table)
+    fill_esp(f"{disk}@@{PARTITION_START}", esp, files)
+
+
+def build_iso(iso: Path, files: dict[str, Path], readme: Path) -> None:
+    """Write a hybrid image: a CD with an El Torito boot image for UEFI, and a GPT disk whose EFI
+    system partition is the same bytes. `files` as in fill_esp(); `readme` can be read on either."""
+    with tempfile.TemporaryDirectory(dir=iso.parent) as name:
+        esp, tree, draft = Path(name) / "esp.img", Path(name) / "tree", Path(name) / "draft.iso"
+        tree.mkdir()
+        shutil.copyfile(readme, tree / "README.TXT")
+        for path in (tree / "README.TXT", tree):
+            os.utime(path, (ISO_DATE, ISO_DATE))
+        size = esp_size(files)
+        with esp.open("wb") as handle:
+            handle.truncate(size)
+        fill_esp(str(esp), size, files)
+        # xorriso takes all other dates, and the identifiers, from SOURCE_DATE_EPOCH.
+        _run([program("xorriso"), "-no_rc", "-as", "mkisofs", "-quiet", "-o", str(draft),
+              "-V", "TALLYVISOR", "-r", "-J", "-append_partition", "2", ESP_TYPE, str(esp),
+              "-appended_part_as_gpt", "-e", "--interval:appended_partition_2:all::",
+              "-no-emul-boot", "-partition_offset", "16", str(tree)],
+             env={"SOURCE_DATE_EPOCH": str(ISO_DATE), "TZ": "UTC0"})
+        draft.replace(iso)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ from .errors import UsageError
 META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-generic")
 
 BOOT = Path("/boot")
+
+_MULTIBOOT_MAGIC = struct.pack("<I", 0x1BADB002)
 
 Say = Callable[[str], None]
 
@@ -101,6 +104,21 @@ def stock(cache: Path, say: Say) -> Path:
         say(f"apt has no kernel package: using this machine's own {own}")
         return own
     raise UsageError("no kernel found: run apt-get update, or give KERNEL=<a bzImage>")
+
+
+def is_multiboot(path: Path) -> bool:
+    """Whether this is a Multiboot kernel and no bzImage: as guest/multiboot_plan.c sees it."""
+    with path.open("rb") as file:
+        head = file.read(8192)
+    if head[0x202:0x206] == b"HdrS":
+        return False
+    at = head.find(_MULTIBOOT_MAGIC)
+    while at >= 0:
+        if at % 4 == 0 and at + 12 <= len(head):
+            if sum(struct.unpack_from("<3I", head, at)) % (1 << 32) == 0:
+                return True
+        at = head.find(_MULTIBOOT_MAGIC, at + 1)
+    return False
 
 
 def check(name: str) -> None:

@@ -31,6 +31,7 @@ class Spec:
     mem_mib: int  # of the whole machine
     cpu: str  # the engine's name for the CPU
     realtime: bool  # the guest's clock keeps pace with the wall's; else it runs as fast as it can
+    screen: bool = False  # a graphics card that the firmware has a driver for (Bochs: else none)
 
 
 @dataclass

@@ -12,9 +12,10 @@ import copy
 import re
 from dataclasses import dataclass, field
 
-# Outcomes of a run, as stats.json names them. The hypervisor may say others (debug-exit,
-# triple-fault ...); these are the ones this file says itself.
+# Outcomes of a run, as stats.json names them. The hypervisor may say others (triple-fault ...);
+# these are the ones that mean something here.
 POWEROFF, RESET, PANIC, REFUSED = "poweroff", "reset", "panic", "refused"
+DEBUG_EXIT = "debug-exit"
 HYPERVISOR_PANIC, FIRMWARE_FAULT = "hypervisor-panic", "firmware-fault"
 
 ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[=>78cDEHM])")
@@ -32,6 +33,8 @@ _DONE = "tallyvisor: exits end: done"
 _OFF = ("tallyvisor: machine off",
         "tallyvisor: this machine did not switch itself off: it is safe to do so now")
 _REFUSED = re.compile(r"tallyvisor: refused: (.*)")
+_REASON = re.compile(r"tallyvisor: (?:the guest )?(cannot go on: .*|halted .*|took a triple fault.*|"
+                     r"VM entry failed .*)")
 _HV_PANIC = re.compile(r"tallyvisor: PANIC: (.*)")
 _VERSION = re.compile(r"(?:tallyvisor: )?Tallyvisor (\d\S*?)(?::| has the machine)")
 _FIRMWARE_FAULT = re.compile(r"!!!! X64 Exception Type - (.*?) !!!!")  # EDK II
@@ -97,6 +100,7 @@ class Watch:
         self.guest_status: int | None = None
         self.ending: Ending | None = None
         self.last_line = ""
+        self.reason = ""  # why the hypervisor ended the guest, in its words
 
     def feed(self, data: bytes) -> None:
         lines = (self._partial + data).split(b"\n")
@@ -106,6 +110,11 @@ class Watch:
             text = ESCAPES.sub(b"", line).decode("ascii", "replace").replace("\r", "")
             if text.strip():
                 self._line(text.rstrip())
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the line was left in the middle."""
+        return bool(self._partial)
 
     def finish(self) -> None:
         """The machine has ended: a line that was begun is all there will be of it."""
@@ -120,6 +129,12 @@ class Watch:
         last = copy.deepcopy(self)
         last.finish()
         return last.ending
+
+    @property
+    def last_exit_code(self) -> int | None:
+        """Of the run that was announced last."""
+        run = self.runs.get(self._run)
+        return run.exit_code if run else None
 
     def _line(self, text: str) -> None:
         self.last_line = text
@@ -159,11 +174,14 @@ class Watch:
         return True
 
     def _hypervisor_line(self, text: str) -> None:
+        if match := _REASON.match(text):
+            self.reason = match[1]
         if match := _RUN.fullmatch(text):
             self._run = int(match[1])
             self.runs[self._run] = Run(match[2], int(match[3]), int(match[4]))
             self._table = None
             self.guest_panic = self.guest_status = None
+            self.reason = ""
         elif (match := _ENDED.fullmatch(text)) and int(match[1]) in self.runs:
             self._end_run(int(match[1]), match[2], int(match[3]))
         elif text in _OFF and self.runs.get(self._run, Run("", 0, 0)).outcome:

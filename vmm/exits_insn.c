@@ -12,14 +12,15 @@
 static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 {
 	struct machine *m = v->machine;
-	u64 start = rdtsc();
+	u64 start = rdtsc() - core.cpu.away;
 
 	*out = (struct cpuid_regs){0};
 	if (subleaf == 0)
 		machine_snapshot(m);
 	else if (subleaf == 1 && m->snapshot.seq) {
 		machine_print_snapshot(m, "snapshot");
-		core.cpu.away += rdtsc() - start; /* printing is no CPUID's cost */
+		/* Printing is no CPUID's cost; what it waited for the line is within. */
+		core.cpu.away = rdtsc() - start;
 	}
 	out->eax = m->snapshot.seq;
 }

@@ -159,7 +159,7 @@ vmx_exit:
 	mov	[rdi + VCPU_GPR + 13 * 8], r13
 	mov	[rdi + VCPU_GPR + 14 * 8], r14
 	mov	[rdi + VCPU_GPR + 15 * 8], r15
-	xor	ebp, ebp		; the guest's: backtraces end here
+	lea	rbp, [rsp + 6 * 8]	; the frame of vmx_run: backtraces go on
 	call	vmx_exited
 	test	al, al
 	jnz	vmx_entry

@@ -6,8 +6,10 @@ Emulated time is virtual, so that nothing here depends on the speed of the machi
 
 import json
 import re
+import subprocess
 
 import pytest
+from conftest import BUILD
 
 pytestmark = pytest.mark.bochs
 
@@ -202,3 +204,18 @@ def test_large_memory(run):
     assert re.search(r"^tallyvisor: ept: 1 x 1 GiB, ", got.serial, re.MULTILINE)
     read, _ = json.JSONDecoder().raw_decode(got.serial[got.serial.index("\n{") + 1:])
     assert read
+
+
+def test_a_user_process_cannot_change_xcr0(run, tmp_path):
+    """XSETBV in ring 3 is #GP; Bochs 2.7 exits without having checked the privilege level."""
+    build = tmp_path / "build"
+    (build / "guest").mkdir(parents=True)
+    for name in ("tallyvisor.efi", "cache"):
+        (build / name).symlink_to((BUILD / name).resolve())
+    source = tmp_path / "xs.c"
+    source.write_text('int main(void)\n{\n\t__asm__ volatile("xsetbv" ::"a"(3), "d"(0), "c"(0));\n'
+                      "\treturn 0;\n}\n")
+    subprocess.run(["gcc", "-static", "-o", build / "guest/xs", source], check=True)
+    got = run(**EPT, build=build, guest_run="xs; echo status $?")
+    assert got.exit_code == 0
+    assert re.search(r"^status 139$", got.serial, re.MULTILINE)  # SIGSEGV

@@ -58,7 +58,7 @@ static void exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 	int first = cut_exception(v);
 
 	if (first == DF_VECTOR && fault_class(vector) != BENIGN) {
-		end_triple_fault(v);
+		handle_triple_fault(v);
 		return;
 	}
 	if (first >= 0 &&
@@ -147,7 +147,8 @@ static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 	v->injecting = true;
 }
 
-bool event_irq_allowed(struct vcpu *v)
+/** Could the guest take an external interrupt now? */
+static bool irq_allowed(struct vcpu *v)
 {
 	return (vcpu_rflags(v) & X86_EFLAGS_IF) &&
 	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
@@ -200,7 +201,7 @@ void event_prepare_entry(struct vcpu *v)
 		slot_free = false;
 
 	vector = pc_pending_irq(pc, v->index);
-	if (vector >= 0 && slot_free && event_irq_allowed(v)) {
+	if (vector >= 0 && slot_free && irq_allowed(v)) {
 		inject(v, pc_ack_irq(pc, v->index) | INTR_TYPE_EXTERNAL | (u32)INTR_INFO_VALID, 0,
 		       0);
 		vector = pc_pending_irq(pc, v->index);

@@ -24,7 +24,4 @@ void event_replay(struct vcpu *v);
 /** Before an entry: choose what to inject and which windows to ask for; writes the VMCS. */
 void event_prepare_entry(struct vcpu *v);
 
-/** Could the guest take an external interrupt now? */
-bool event_irq_allowed(struct vcpu *v);
-
 #endif

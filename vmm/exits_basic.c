@@ -78,17 +78,12 @@ enum exit_action handle_external_interrupt(struct vcpu *v)
 	return EXIT_RETRY;
 }
 
-enum exit_action end_triple_fault(struct vcpu *v)
+enum exit_action handle_triple_fault(struct vcpu *v)
 {
 	klog("the guest took a triple fault: an exception while a double fault was delivered");
 	machine_end(v->machine, OUTCOME_TRIPLE_FAULT);
 	print_diagnosis(v);
 	return EXIT_STOP;
-}
-
-enum exit_action handle_triple_fault(struct vcpu *v)
-{
-	return end_triple_fault(v);
 }
 
 enum exit_action handle_init_signal(struct vcpu *v)
@@ -101,13 +96,8 @@ enum exit_action handle_sipi(struct vcpu *v)
 	return stop_unsupported(v, "a start-up IPI arrived, but no vcpu waits for one");
 }
 
-enum exit_action handle_interrupt_window(struct vcpu *v)
-{
-	v->requests |= REQ_EVENT;
-	return EXIT_RETRY;
-}
-
-enum exit_action handle_nmi_window(struct vcpu *v)
+/** The guest can take now what waited for it. */
+enum exit_action handle_event_window(struct vcpu *v)
 {
 	v->requests |= REQ_EVENT;
 	return EXIT_RETRY;

@@ -128,13 +128,7 @@ enum exit_action handle_hlt(struct vcpu *v)
 
 /** INVD must not drop what the host has in its caches, and the guest's memory is coherent without
  *  it, as it is without WBINVD: no device writes to it behind the caches. */
-enum exit_action handle_invd(struct vcpu *v)
-{
-	(void)v;
-	return EXIT_ADVANCE;
-}
-
-enum exit_action handle_wbinvd(struct vcpu *v)
+enum exit_action handle_cache_flush(struct vcpu *v)
 {
 	(void)v;
 	return EXIT_ADVANCE;

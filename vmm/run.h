@@ -15,9 +15,6 @@
 enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/** End the run by a triple fault, with a diagnosis. */
-enum exit_action end_triple_fault(struct vcpu *v);
-
 /** After the outcome is known: registers and the last exits for people. */
 void print_diagnosis(struct vcpu *v);
 

@@ -6,6 +6,7 @@
 #include "core.h"
 #include "crash.h"
 #include "guest_image.h"
+#include "host_rtc.h"
 #include "insn.h"
 #include "keys.h"
 #include "lib/muldiv.h"
@@ -16,9 +17,6 @@
 
 /* The crash= option waits until there are exits to show. */
 #define CRASH_AFTER_EXITS 1000
-
-/** The guest's calendar begins where the machine's does. */
-static u64 read_epoch(void);
 
 const char *outcome_name(enum outcome outcome)
 {
@@ -45,7 +43,9 @@ void machine_end(struct machine *m, enum outcome outcome)
 
 static u64 clock_now(void *ctx)
 {
-	return machine_now(ctx);
+	const struct machine *m = ctx;
+
+	return m->tsc_start ? machine_now(m) : 0;
 }
 
 static void kick(void *ctx, unsigned vcpu)
@@ -101,7 +101,7 @@ static void init_pc(struct machine *m)
 {
 	struct pc_config cfg = {
 		.nr_vcpus = m->nr_vcpus,
-		.epoch = read_epoch(),
+		.epoch = host_rtc_read(), /* its calendar begins where the machine's is */
 		.console_tx = console_put,
 		.kick = kick,
 		.kick_ctx = m,
@@ -162,9 +162,8 @@ struct machine *machine_create(unsigned run, u32 paging)
 	}
 	guest_image_load(m);
 	check_isolation(m);
-	m->poll_ticks = core.boot->options.poll_ms
-				? mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000)
-				: NEVER;
+	m->poll_ticks = mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000);
+	m->next_poll = m->poll_ticks ? 0 : NEVER;
 	return m;
 }
 
@@ -222,50 +221,7 @@ void machine_tick(struct machine *m, u64 now)
 	pc_advance(&m->pc, now);
 }
 
-u64 machine_deadline(struct machine *m)
+u64 machine_deadline(const struct machine *m)
 {
-	u64 deadline = pc_next_deadline(&m->pc);
-
-	if (m->poll_ticks == NEVER)
-		m->next_poll = NEVER;
-	return MIN(deadline, m->next_poll);
-}
-
-/** A CMOS byte, BCD or binary as register B says. */
-static unsigned cmos(u8 index, bool bcd)
-{
-	outb(0x70, 0x80 | index);
-	u8 v = inb(0x71);
-
-	return bcd ? (v >> 4) * 10u + (v & 15) : v;
-}
-
-/** Hours are 0-23, or 1-12 with bit 7 for the afternoon where register B bit 1 is clear. */
-static unsigned cmos_hour(bool bcd)
-{
-	u8 raw = (u8)cmos(4, false);
-	unsigned hour = bcd ? (raw >> 4 & 7) * 10u + (raw & 15) : raw & 0x7f;
-
-	if (cmos(11, false) & 2)
-		return hour;
-	return hour % 12 + (raw & 0x80 ? 12 : 0);
-}
-
-static u64 read_epoch(void)
-{
-	static const u16 days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-	/* Register A bit 7: an update is under way, for 2 ms at most. */
-	for (unsigned spins = 0; (cmos(10, false) & 0x80) && spins < 100000; spins++)
-		cpu_pause();
-	bool bcd = !(cmos(11, false) & 4);
-	unsigned second = cmos(0, bcd), minute = cmos(2, bcd), hour = cmos_hour(bcd);
-	unsigned day = cmos(7, bcd), month = cmos(8, bcd), year = 2000 + cmos(9, bcd);
-	u64 days = 0;
-
-	if (month < 1 || month > 12 || day < 1 || year > 2099)
-		return 946684800; /* 2000-01-01: the clock of this machine does not tell */
-	for (unsigned y = 1970; y < year; y++)
-		days += y % 4 ? 365 : 366;
-	days += days_before[month - 1] + (month > 2 && year % 4 == 0) + day - 1;
-	return ((days * 24 + hour) * 60 + minute) * 60 + second;
+	return MIN(pc_next_deadline(&m->pc), m->next_poll);
 }

@@ -42,8 +42,8 @@ struct machine {
 	bool preemption_timer;
 	u32 timer_shift; /* the VMX-preemption timer counts once in 2^n TSC ticks */
 	u64 min_run;	 /* a guest whose timer was served runs at least so many ticks */
-	u64 poll_ticks;	 /* TSC ticks between two looks at the console; NEVER: do not look */
-	u64 next_poll;	 /* guest TSC */
+	u64 poll_ticks;	 /* TSC ticks between two looks at the console */
+	u64 next_poll;	 /* guest TSC; NEVER: do not look */
 	u8 typed[64];	 /* what the operator typed and the guest has not taken yet: a ring */
 	u32 typed_head, typed_tail;
 	bool escape; /* the operator typed the escape key: the next one is a command */
@@ -66,10 +66,10 @@ void machine_run(struct machine *m);
 /** Note the end of the run. The first reason wins. */
 void machine_end(struct machine *m, enum outcome outcome);
 
-/** Guest time, in TSC ticks since its first instruction. */
+/** Guest time, in TSC ticks since its first instruction; only once it runs. */
 static inline u64 machine_now(const struct machine *m)
 {
-	return m->tsc_start ? rdtsc() - m->tsc_start : 0;
+	return rdtsc() - m->tsc_start;
 }
 
 /** Take a snapshot of all counters into m->snapshot. */
@@ -83,7 +83,7 @@ void machine_print_stats(struct machine *m, const char *title);
 void machine_tick(struct machine *m, u64 now);
 
 /** The next moment (guest TSC) at which machine_tick() has something to do. */
-u64 machine_deadline(struct machine *m);
+u64 machine_deadline(const struct machine *m);
 
 const char *outcome_name(enum outcome outcome);
 

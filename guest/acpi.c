@@ -11,6 +11,7 @@
 #include "dsdt.h"
 #include "lib/mem.h"
 #include "pc.h"
+#include "table_checksum.h"
 
 #define ACPI_BASE 0xe0000ull
 #define ACPI_LEN 0x1000ull
@@ -150,16 +151,6 @@ static void *take(struct layout *l, u32 size, u32 *address)
 	return l->mem + at;
 }
 
-static u8 checksum(const void *p, u32 len)
-{
-	const u8 *b = p;
-	u8 sum = 0;
-
-	while (len--)
-		sum += *b++;
-	return -sum;
-}
-
 static void put_header(struct header *h, const char *signature, u8 revision, u32 length)
 {
 	memcpy(h->signature, signature, sizeof(h->signature));
@@ -175,7 +166,7 @@ static void put_header(struct header *h, const char *signature, u8 revision, u32
 /** The last step of each table. */
 static void seal(struct header *h)
 {
-	h->checksum = checksum(h, h->length);
+	h->checksum = table_checksum(h, h->length);
 }
 
 static struct gas gas_io(u16 port, u8 bits, u8 access)
@@ -291,7 +282,7 @@ u64 acpi_build(const struct gmem *gm, unsigned nr_vcpus)
 	r->rsdt = put_root(&l, "RSDT", sizeof(u32), tables, ARRAY_SIZE(tables));
 	r->length = sizeof(*r);
 	r->xsdt = put_root(&l, "XSDT", sizeof(u64), tables, ARRAY_SIZE(tables));
-	r->checksum = checksum(r, offsetof(struct rsdp, length));
-	r->extended_checksum = checksum(r, sizeof(*r));
+	r->checksum = table_checksum(r, offsetof(struct rsdp, length));
+	r->extended_checksum = table_checksum(r, sizeof(*r));
 	return address;
 }

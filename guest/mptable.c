@@ -14,6 +14,7 @@
 #include "lapic_regs.h"
 #include "lib/mem.h"
 #include "pc.h"
+#include "table_checksum.h"
 
 #define FIRST_LOOK 0x0ull
 #define TABLE_BASE PC_EBDA
@@ -150,16 +151,6 @@ static void add_local_interrupts(struct table *t)
 		add(t, &lint[i], sizeof(lint[i]));
 }
 
-static u8 checksum(const void *p, u32 len)
-{
-	const u8 *b = p;
-	u8 sum = 0;
-
-	while (len--)
-		sum += *b++;
-	return -sum;
-}
-
 static void fill_table(struct mp_header *h, unsigned nr_vcpus, u32 signature, u32 features)
 {
 	static const struct mp_bus isa = {MP_BUS, ISA_BUS, "ISA   "};
@@ -180,7 +171,7 @@ static void fill_table(struct mp_header *h, unsigned nr_vcpus, u32 signature, u3
 	memcpy(h->product_id, "TALLYVISOR  ", sizeof(h->product_id));
 	h->entry_count = t.entries;
 	h->lapic_address = LAPIC_DEFAULT_BASE;
-	h->checksum = checksum(h, h->base_length);
+	h->checksum = table_checksum(h, h->base_length);
 }
 
 bool mptable_build(const struct gmem *gm, unsigned nr_vcpus, u32 signature, u32 features)
@@ -200,7 +191,7 @@ bool mptable_build(const struct gmem *gm, unsigned nr_vcpus, u32 signature, u32 
 		       "the table has room in its KiB");
 	if (!area || nr_vcpus > PC_MAX_VCPUS)
 		return false;
-	fp.checksum = checksum(&fp, sizeof(fp));
+	fp.checksum = table_checksum(&fp, sizeof(fp));
 	memset(area, 0, TABLE_END - TABLE_BASE);
 	memcpy(area, &fp, sizeof(fp));
 	fill_table((struct mp_header *)(area + sizeof(fp)), nr_vcpus, signature, features);

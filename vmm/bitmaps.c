@@ -29,10 +29,8 @@ static void pass_msr(void *ctx, u32 msr, bool write)
 
 void bitmaps_init(struct machine *m)
 {
-	m->io_bitmap = heap_alloc(2, &m->io_bitmap_hpa);
-	m->msr_bitmap = heap_alloc(1, &m->msr_bitmap_hpa);
-	if (!m->io_bitmap || !m->msr_bitmap)
-		panic("the page pool is used up: no bitmaps");
+	m->io_bitmap = heap_need(2 * PAGE_SIZE, &m->io_bitmap_hpa, "bitmaps");
+	m->msr_bitmap = heap_need(PAGE_SIZE, &m->msr_bitmap_hpa, "bitmaps");
 	/* No port passes through: every device the guest sees is emulated. */
 	memset(m->io_bitmap, 0xff, 2 * PAGE_SIZE);
 	memset(m->msr_bitmap, 0xff, PAGE_SIZE);

@@ -47,6 +47,21 @@ static bool crosses_page(gva_t gva, unsigned size)
 	return (gva.v & ~PAGE_MASK) + size > PAGE_SIZE;
 }
 
+/** An operand in two pages, read to or written from `value`. */
+static bool copy_across(struct emulation *e, gva_t gva, unsigned size, u64 *value, u32 access)
+{
+	const struct gmem *mem = &e->v->machine->pc.mem;
+	struct walk_result out;
+	enum walk_status status;
+	gva_t fault;
+
+	if (access & WALK_WRITE)
+		status = guest_virt_write(mem, &e->regs, gva, value, size, e->access, &out, &fault);
+	else
+		status = guest_virt_read(mem, &e->regs, gva, value, size, e->access, &out, &fault);
+	return status == WALK_OK || refuse(e, fault, status, &out);
+}
+
 static bool mem_read(void *ctx, gva_t gva, unsigned size, u64 *value)
 {
 	struct emulation *e = ctx;
@@ -54,14 +69,8 @@ static bool mem_read(void *ctx, gva_t gva, unsigned size, u64 *value)
 	gpa_t gpa;
 
 	*value = 0;
-	if (crosses_page(gva, size)) {
-		struct walk_result out;
-		gva_t fault;
-		enum walk_status status = guest_virt_read(&pc->mem, &e->regs, gva, value, size,
-							  e->access, &out, &fault);
-
-		return status == WALK_OK || refuse(e, fault, status, &out);
-	}
+	if (crosses_page(gva, size))
+		return copy_across(e, gva, size, value, WALK_READ);
 	if (!translate(e, gva, WALK_READ, &gpa))
 		return false;
 	if (!gmem_read(&pc->mem, gpa, value, size))
@@ -75,14 +84,8 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 	struct pc *pc = &e->v->machine->pc;
 	gpa_t gpa;
 
-	if (crosses_page(gva, size)) {
-		struct walk_result out;
-		gva_t fault;
-		enum walk_status status = guest_virt_write(&pc->mem, &e->regs, gva, &value, size,
-							   e->access, &out, &fault);
-
-		return status == WALK_OK || refuse(e, fault, status, &out);
-	}
+	if (crosses_page(gva, size))
+		return copy_across(e, gva, size, &value, WALK_WRITE);
 	if (!translate(e, gva, WALK_WRITE, &gpa))
 		return false;
 	if (!gmem_write(&pc->mem, gpa, &value, size))

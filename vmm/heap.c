@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "lib/mem.h"
+#include "panic.h"
 
 void heap_init(hpa_t base, u64 size)
 {
@@ -21,6 +22,15 @@ void *heap_alloc(u64 pages, hpa_t *hpa)
 	if (hpa)
 		*hpa = at;
 	return memset(phys_ptr(at), 0, pages * PAGE_SIZE);
+}
+
+void *heap_need(u64 bytes, hpa_t *hpa, const char *what)
+{
+	void *p = heap_alloc(ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE, hpa);
+
+	if (!p)
+		panic("the page pool is used up: no %s", what);
+	return p;
 }
 
 u64 heap_mark(void)

@@ -20,6 +20,9 @@ void heap_init(hpa_t base, u64 size);
 /** `pages` contiguous zeroed pages, or NULL; `hpa` (may be NULL) gets their address. */
 void *heap_alloc(u64 pages, hpa_t *hpa);
 
+/** `bytes`, in zeroed pages, that the core cannot go on without: panics, naming `what`. */
+void *heap_need(u64 bytes, hpa_t *hpa, const char *what);
+
 /** Take back everything allocated after `mark` was read from heap_mark(). */
 u64 heap_mark(void);
 void heap_release(u64 mark);

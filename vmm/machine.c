@@ -108,11 +108,8 @@ static void init_pc(struct machine *m)
 	};
 	struct gclock clock = {.now = clock_now, .ctx = m, .tsc_hz = core.tsc_hz};
 
-	for (unsigned i = 0; i < m->nr_vcpus; i++) {
-		cfg.lapic_page[i] = heap_alloc(1, NULL);
-		if (!cfg.lapic_page[i])
-			panic("the page pool is used up: no local APIC page");
-	}
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		cfg.lapic_page[i] = heap_need(PAGE_SIZE, NULL, "local APIC page");
 	pc_init(&m->pc, &cfg, &clock);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		m->pc.lapic[i].has_x2apic = m->cpuid.x2apic;
@@ -137,10 +134,8 @@ static void check_isolation(struct machine *m)
 
 struct machine *machine_create(unsigned run, u32 paging)
 {
-	struct machine *m = heap_alloc(ALIGN_UP(sizeof(*m), PAGE_SIZE) / PAGE_SIZE, NULL);
+	struct machine *m = heap_need(sizeof(*m), NULL, "machine");
 
-	if (!m)
-		panic("the page pool is used up: no machine");
 	m->run = run;
 	m->nr_vcpus = 1;
 	place_memory(m);
@@ -153,12 +148,8 @@ struct machine *machine_create(unsigned run, u32 paging)
 	init_pc(m);
 	bitmaps_init(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
-		struct vcpu *v = heap_alloc(ALIGN_UP(sizeof(*v), PAGE_SIZE) / PAGE_SIZE, NULL);
-
-		if (!v)
-			panic("the page pool is used up: no vcpu");
-		m->vcpu[i] = v;
-		vcpu_init(v, m, i);
+		m->vcpu[i] = heap_need(sizeof(*m->vcpu[i]), NULL, "vcpu");
+		vcpu_init(m->vcpu[i], m, i);
 	}
 	guest_image_load(m);
 	check_isolation(m);

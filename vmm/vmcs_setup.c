@@ -214,28 +214,16 @@ static void reset_live_state(struct vcpu *v)
 	reset_fpu(v);
 }
 
-static void init_msrs(struct vcpu *v)
-{
-	const struct gmem *gm = &v->machine->pc.mem;
-	u64 low = 0, high = 0;
-
-	for (unsigned i = 0; i < gm->nr; i++) {
-		if (gm->slot[i].gpa.v < GIB(4))
-			low += gm->slot[i].size;
-		else
-			high += gm->slot[i].size;
-	}
-	msr_state_init(&v->msr, &v->machine->cpuid, low, high);
-}
-
 void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 {
+	u64 low = pc_low_ram(&m->pc.mem);
+
 	v->machine = m;
 	v->index = index;
 	v->deadline = NEVER;
 	v->requests = REQ_EVENT | REQ_DEADLINE;
 	v->vmcs = vmx_region(&v->vmcs_hpa);
-	init_msrs(v);
+	msr_state_init(&v->msr, &m->cpuid, low, gmem_size(&m->pc.mem) - low);
 	if (!vmclear(v->vmcs_hpa) || !vmptrld(v->vmcs_hpa))
 		panic("VMCLEAR or VMPTRLD of a new VMCS failed");
 	reset_live_state(v);

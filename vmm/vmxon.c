@@ -41,10 +41,8 @@ static void unlock(void)
 
 u8 *vmx_region(hpa_t *hpa)
 {
-	u8 *region = heap_alloc(1, hpa);
+	u8 *region = heap_need(PAGE_SIZE, hpa, "VMCS");
 
-	if (!region)
-		panic("the page pool is used up: no VMCS");
 	/* Section 25.2: bits 30:0 are the revision; bit 31 (shadow VMCS) stays 0. */
 	*(u32 *)region = (u32)core.caps.basic & 0x7fffffff;
 	return region;

@@ -9,18 +9,15 @@
 
 #include "cpuid.h"
 #include "lapic.h"
+#include "lib/mtrrs.h"
 #include "types.h"
 
 #define MSR_MTRR_VAR 8
 #define MSR_UNKNOWN_MAX 64
 
-#define MSR_MTRR_FIXED 11
-
 /** The MSRs that live in software, per vcpu. */
 struct msr_state {
-	u64 mtrr_def_type;
-	u64 mtrr_fixed[MSR_MTRR_FIXED]; /* in the order of their numbers */
-	u64 mtrr_base[MSR_MTRR_VAR], mtrr_mask[MSR_MTRR_VAR];
+	struct mtrrs mtrrs; /* MSR_MTRR_VAR variable ranges */
 	u64 misc_enable;
 	u64 tsc_adjust;
 	u64 mcg_status;

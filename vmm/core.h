@@ -9,8 +9,8 @@
 #include "boot_info.h"
 #include "console.h"
 #include "cpu.h"
-#include "ept/host_mtrr.h"
 #include "heap.h"
+#include "lib/mtrrs.h"
 #include "types.h"
 #include "vmx/caps.h"
 

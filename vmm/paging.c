@@ -26,7 +26,7 @@ static void *env_page_ptr(void *ctx, hpa_t hpa)
 static int env_memtype(void *ctx, hpa_t hpa, u64 size)
 {
 	(void)ctx;
-	return host_mtrr_type(&core.mtrrs, hpa, size);
+	return mtrrs_type(&core.mtrrs, hpa.v, size);
 }
 
 static void env_invalidate(void *ctx)

@@ -9,8 +9,6 @@
 #include "x86.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
-#define FEATURE_CONTROL_LOCK BIT(0)
-#define FEATURE_CONTROL_VMX_OUTSIDE_SMX BIT(2)
 #define VPID_OF(m, index) (1 + (index))
 
 static u64 read_cap(void *ctx, u32 msr)
@@ -29,12 +27,12 @@ static void unlock(void)
 	if (!(r.ecx & CPUID_1_ECX_VMX))
 		panic("this processor has no VMX");
 	fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
-	if (!(fc & FEATURE_CONTROL_LOCK)) {
+	if (!(fc & FEAT_CTL_LOCKED)) {
 		klog("IA32_FEATURE_CONTROL was left unlocked by the firmware: VMX enabled, locked");
-		fc |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX_OUTSIDE_SMX;
+		fc |= FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
 		wrmsr(MSR_IA32_FEATURE_CONTROL, fc);
 	}
-	if (!(fc & FEATURE_CONTROL_VMX_OUTSIDE_SMX))
+	if (!(fc & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX))
 		panic("VMX is locked off in IA32_FEATURE_CONTROL: enable \"Intel Virtualization "
 		      "Technology\" (VT-x) in the firmware setup");
 }

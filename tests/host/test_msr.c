@@ -441,7 +441,7 @@ static void map_at_power_up(void **state)
 		assert_int_equal(mtrr_type(&f->msr, GPA(0xfee00000)), MEMTYPE_UC);
 		assert_int_equal(mtrr_type(&f->msr, GPA(0xfec00000)), MEMTYPE_UC);
 		assert_int_equal(mtrr_type(&f->msr, GPA(0xc0000000)), MEMTYPE_UC);
-		assert_int_equal((f->msr.mtrr_def_type & 0xff) == MEMTYPE_UC, cases[i].exact);
+		assert_int_equal((f->msr.mtrrs.def_type & 0xff) == MEMTYPE_UC, cases[i].exact);
 		if (!cases[i].exact)
 			continue;
 		if (low >= MIB(1))
@@ -449,8 +449,8 @@ static void map_at_power_up(void **state)
 		assert_int_equal(mtrr_type(&f->msr, GPA(GIB(4) + high)), MEMTYPE_UC);
 		/* The guest could have written it itself. */
 		for (unsigned v = 0; v < MSR_MTRR_VAR; v++) {
-			assert_true(mtrr_write(&f->msr, 40, 0x200 + 2 * v, f->msr.mtrr_base[v]));
-			assert_true(mtrr_write(&f->msr, 40, 0x201 + 2 * v, f->msr.mtrr_mask[v]));
+			assert_true(mtrr_write(&f->msr, 40, 0x200 + 2 * v, f->msr.mtrrs.base[v]));
+			assert_true(mtrr_write(&f->msr, 40, 0x201 + 2 * v, f->msr.mtrrs.mask[v]));
 		}
 	}
 }

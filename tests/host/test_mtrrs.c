@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "ept/host_mtrr.h"
+#include "lib/mtrrs.h"
 #include "x86.h"
 
 #define E BIT(11)
@@ -25,9 +25,9 @@ static void disabled_means_uncacheable(void **state)
 	struct mtrrs m = {.def_type = MEMTYPE_WB, .maxphyaddr = PHYS};
 
 	(void)state;
-	assert_int_equal(host_mtrr_type(&m, HPA(0), GIB(1)), MEMTYPE_UC);
+	assert_int_equal(mtrrs_type(&m, 0, GIB(1)), MEMTYPE_UC);
 	m.def_type |= E;
-	assert_int_equal(host_mtrr_type(&m, HPA(0), GIB(1)), MEMTYPE_WB);
+	assert_int_equal(mtrrs_type(&m, 0, GIB(1)), MEMTYPE_WB);
 }
 
 static void fixed_ranges_rule_the_first_mebibyte(void **state)
@@ -38,14 +38,14 @@ static void fixed_ranges_rule_the_first_mebibyte(void **state)
 	m.fixed[0] = 0x0606060606060606ull;  /* 64K_00000: WB */
 	m.fixed[2] = 0x0000000000000001ull;  /* 16K_A0000: WC, then UC */
 	m.fixed[10] = 0x0500000000000000ull; /* 4K_F8000: the last page WP */
-	assert_int_equal(host_mtrr_type(&m, HPA(0), 0x80000), MEMTYPE_WB);
-	assert_int_equal(host_mtrr_type(&m, HPA(0xa0000), 0x4000), MEMTYPE_WC);
-	assert_int_equal(host_mtrr_type(&m, HPA(0xa0000), 0x5000), -1);
-	assert_int_equal(host_mtrr_type(&m, HPA(0xff000), 0x1000), MEMTYPE_WP);
-	assert_int_equal(host_mtrr_type(&m, HPA(0xfe000), 0x1000), MEMTYPE_UC);
-	assert_int_equal(host_mtrr_type(&m, HPA(0), MIB(2)), -1);
+	assert_int_equal(mtrrs_type(&m, 0, 0x80000), MEMTYPE_WB);
+	assert_int_equal(mtrrs_type(&m, 0xa0000, 0x4000), MEMTYPE_WC);
+	assert_int_equal(mtrrs_type(&m, 0xa0000, 0x5000), -1);
+	assert_int_equal(mtrrs_type(&m, 0xff000, 0x1000), MEMTYPE_WP);
+	assert_int_equal(mtrrs_type(&m, 0xfe000, 0x1000), MEMTYPE_UC);
+	assert_int_equal(mtrrs_type(&m, 0, MIB(2)), -1);
 	m.def_type &= ~FE; /* then they do not count */
-	assert_int_equal(host_mtrr_type(&m, HPA(0), MIB(2)), MEMTYPE_WB);
+	assert_int_equal(mtrrs_type(&m, 0, MIB(2)), MEMTYPE_WB);
 }
 
 static void variable_ranges_and_their_edges(void **state)
@@ -55,13 +55,13 @@ static void variable_ranges_and_their_edges(void **state)
 	(void)state;
 	range(&m, GIB(3), GIB(1), MEMTYPE_UC);
 	range(&m, GIB(2) + MIB(2), MIB(2), MEMTYPE_WC);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(3)), GIB(1)), MEMTYPE_UC);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(1)), GIB(1)), MEMTYPE_WB);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(2)), GIB(1)), -1);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(2) + MIB(2)), MIB(2)), MEMTYPE_WC);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(2) + MIB(2) - 4096), 8192), -1);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(4) - 4096), 8192), -1);
-	assert_int_equal(host_mtrr_type(&m, HPA(GIB(4)), GIB(4)), MEMTYPE_WB);
+	assert_int_equal(mtrrs_type(&m, GIB(3), GIB(1)), MEMTYPE_UC);
+	assert_int_equal(mtrrs_type(&m, GIB(1), GIB(1)), MEMTYPE_WB);
+	assert_int_equal(mtrrs_type(&m, GIB(2), GIB(1)), -1);
+	assert_int_equal(mtrrs_type(&m, GIB(2) + MIB(2), MIB(2)), MEMTYPE_WC);
+	assert_int_equal(mtrrs_type(&m, GIB(2) + MIB(2) - 4096, 8192), -1);
+	assert_int_equal(mtrrs_type(&m, GIB(4) - 4096, 8192), -1);
+	assert_int_equal(mtrrs_type(&m, GIB(4), GIB(4)), MEMTYPE_WB);
 }
 
 static void an_invalid_range_does_not_count(void **state)
@@ -71,7 +71,7 @@ static void an_invalid_range_does_not_count(void **state)
 	(void)state;
 	range(&m, 0, GIB(1), MEMTYPE_UC);
 	m.mask[0] &= ~V;
-	assert_int_equal(host_mtrr_type(&m, HPA(0), GIB(1)), MEMTYPE_WB);
+	assert_int_equal(mtrrs_type(&m, 0, GIB(1)), MEMTYPE_WB);
 }
 
 static void overlaps_follow_the_precedence(void **state)
@@ -90,7 +90,7 @@ static void overlaps_follow_the_precedence(void **state)
 
 		range(&m, 0, GIB(2), cases[i].a);
 		range(&m, GIB(1), GIB(1), cases[i].b);
-		assert_int_equal(host_mtrr_type(&m, HPA(GIB(1)), MIB(2)), cases[i].want);
+		assert_int_equal(mtrrs_type(&m, GIB(1), MIB(2)), cases[i].want);
 	}
 }
 

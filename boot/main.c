@@ -7,6 +7,7 @@
 #include "boot/boot.h"
 
 #include "lib/mem.h"
+#include "version.h"
 
 typedef EFI_STATUS step_fn(struct boot *b);
 
@@ -49,7 +50,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	b.st = st;
 	b.bs = st->BootServices;
 	console_init(&b);
-	say(&b, "Tallyvisor " TV_VERSION ": a hypervisor that counts and times every VM exit\n");
+	say(&b,
+	    "Tallyvisor " TV_VERSION_STRING ": a hypervisor that counts and times every VM exit\n");
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !EFI_ERROR(status); i++)
 		status = steps[i](&b);
 	say(&b, "tallyvisor: refused: %s\n", b.why);

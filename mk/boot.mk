@@ -8,14 +8,13 @@ OBJCOPY ?= objcopy
 NASM ?= nasm
 GNUEFI_INC ?= /usr/include/efi
 GNUEFI_LIB ?= /usr/lib
-TV_VERSION ?= 0.1.0
 
 CORE_ELF ?= $(BUILD)/core.elf
 
 # The firmware's calling convention comes from EFIAPI (GNU_EFI_USE_MS_ABI) on its function pointers.
 BOOT_CFLAGS := -std=gnu17 -O2 -Wall -Wextra -Werror -ffreestanding -fpic -fvisibility=hidden \
 	-fshort-wchar -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
-	-mno-red-zone -mgeneral-regs-only -DGNU_EFI_USE_MS_ABI -DTV_VERSION='"$(TV_VERSION)"' \
+	-mno-red-zone -mgeneral-regs-only -DGNU_EFI_USE_MS_ABI \
 	-Iinclude -I. -isystem $(GNUEFI_INC) -isystem $(GNUEFI_INC)/x86_64 -MMD -MP
 
 BOOT_SRCS := $(wildcard boot/*.c) lib/options.c lib/fmt.c lib/mem.c \

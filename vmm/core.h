@@ -12,13 +12,8 @@
 #include "heap.h"
 #include "lib/mtrrs.h"
 #include "types.h"
+#include "version.h"
 #include "vmx/caps.h"
-
-#define TV_VERSION_MAJOR 0
-#define TV_VERSION_MINOR 1
-#define TV_VERSION_PATCH 0
-#define TV_VERSION_STRING "0.1.0"
-#define TV_VERSION (TV_VERSION_MAJOR << 16 | TV_VERSION_MINOR << 8 | TV_VERSION_PATCH)
 
 /** Every line of the hypervisor's on the console begins so; tools look for it. */
 #define LOG_PREFIX "tallyvisor: "

@@ -45,7 +45,6 @@ struct cpu {
 	u64 gdt[5];
 	struct idt_gate idt[256];
 	u64 cr3;
-	u8 *vmxon_region;
 	/* TSC ticks of the present exit that no reason is charged with: asleep for a HLT, waiting
 	 * for the serial line, printing for the operator. */
 	u64 away;

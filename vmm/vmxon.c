@@ -54,7 +54,7 @@ void vmx_on(void)
 	vmx_caps_read(&core.caps, read_cap, NULL);
 	write_cr0((read_cr0() | core.caps.cr0_fixed0) & core.caps.cr0_fixed1);
 	write_cr4((read_cr4() | X86_CR4_VMXE | core.caps.cr4_fixed0) & core.caps.cr4_fixed1);
-	core.cpu.vmxon_region = vmx_region(&hpa);
+	vmx_region(&hpa);
 	if (!vmxon(hpa))
 		panic("VMXON failed: is another hypervisor already in VMX operation?");
 }

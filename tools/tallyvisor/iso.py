@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from . import grub, image, initramfs, kernel, paging
-from .cli import BASE_CMDLINE, ROOT
+from .cli import BASE_CMDLINE, ensure
 from .errors import UsageError
 
 TIMEOUT = 10  # seconds that the menu waits
@@ -108,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     grub.check_bare(args.cmdline)
     if args.kernel:
         kernel.check(args.kernel)
-    if subprocess.run([ROOT / "tools" / "tallyvisor-deps", "image", "iso"]).returncode != 0:
-        raise UsageError("something this needs is missing: see above")
+    ensure("image", "iso")
     target = Path(args.output or Path(args.build) / "tallyvisor.iso")
     build(args, target)
     say(f"{target}: {target.stat().st_size >> 20} MiB; docs/hardware.md says how to write it to a "

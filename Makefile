@@ -13,6 +13,7 @@ include mk/core.mk
 include mk/boot.mk
 include mk/run.mk
 include mk/iso.mk
+include mk/bench.mk
 include mk/payload.mk
 include mk/host-tests.mk
 include mk/fuzz.mk

@@ -2,6 +2,7 @@
 """mk/run.mk: make's variables reach the runner as they were typed."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -49,3 +50,13 @@ def test_text_is_kept(show, text):
 def test_variables_can_be_mixed(show):
     assert show("MEM=64", "GUEST_RUN=$x", "PAGING=bare") == [
         "--paging=bare", "--mem=64", "--guest-run=$x"]
+
+
+def test_what_help_names_can_be_made():
+    shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True,
+                           check=True).stdout
+    targets = re.findall(r"^make ([a-z-]+)", shown, re.MULTILINE)
+    assert {"run", "test", "iso", "bench"} <= set(targets)
+    for target in targets:
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+        assert "No rule" not in done.stderr, done.stderr

@@ -15,7 +15,7 @@
 #include "types.h"
 
 #define BOOT_MAX_OWNED 32
-#define BOOT_WHY_MAX 320
+#define BOOT_WHY_MAX 448
 #define BOOT_STACK_SIZE KIB(16)
 
 struct boot {

@@ -8,7 +8,7 @@
 #include "boot/io.h"
 #include "lib/fmt.h"
 #include "msr_index.h"
-#include "vmx/caps.h"
+#include "vmx/feature_bits.h"
 #include "x86.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
@@ -52,13 +52,20 @@ static void note_missing(void *ctx, const struct vmx_control *control)
 
 static EFI_STATUS check_vmx_controls(struct boot *b)
 {
-	u32 mode = b->info->options.paging;
+	u32 mode = b->info->options.paging, off = b->info->options.features_off, stuck;
+	char names[FEATURES_NAMES_MAX];
 	struct missing missing = {.length = 0};
 	struct vmx_caps caps;
 	struct vmx_controls chosen;
 	const char *ept;
 
-	vmx_caps_read(&caps, read_capability, NULL);
+	vmx_caps_read(&caps, off, read_capability, NULL);
+	stuck = vmx_features_of(&caps) & off;
+	if (stuck) {
+		features_names(stuck, names);
+		return refuse(b, EFI_UNSUPPORTED,
+			      "features-= is not possible for%s: this CPU insists on it", names);
+	}
 	vmx_choose_controls(&caps, 0, mode_requires[mode], 0, &chosen, note_missing, &missing);
 	ept = mode_requires[mode] & CPU2_EPT ? vmx_ept_missing(&caps) : NULL;
 	if (ept && vmx_caps_has(&caps, WORD_CPU2, CPU2_EPT))

@@ -36,13 +36,14 @@ struct option_module {
 };
 
 struct options {
-	u32 paging;  /* enum paging_mode */
-	u32 mem_mib; /* guest memory, MiB; 0: choose. boot/ makes it even */
-	u32 leaves;  /* enum leaves_numbering */
-	u32 poll_ms; /* at most this long between two looks at the console's input; 0: never */
-	u32 screen;  /* 1: the console is on the screen, too, where the firmware left one */
-	u32 verbose; /* 1: say more at boot */
-	u32 crash;   /* enum crash_kind: crash on purpose, to see the panic screen */
+	u32 paging;	  /* enum paging_mode */
+	u32 mem_mib;	  /* guest memory, MiB; 0: choose. boot/ makes it even */
+	u32 leaves;	  /* enum leaves_numbering */
+	u32 poll_ms;	  /* at most this long between two looks at the console's input; 0: never */
+	u32 screen;	  /* 1: the console is on the screen, too, where the firmware left one */
+	u32 verbose;	  /* 1: say more at boot */
+	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
+	u32 features_off; /* the set of features (vmx_features.h) named by features-= */
 	u32 initrd_optional;	   /* 1: `initrd` is the default, and a missing file means none */
 	char kernel[OPT_PATH_MAX]; /* on the boot volume: starts with \, no / in it */
 	char initrd[OPT_PATH_MAX]; /* the same; empty: none */
@@ -51,7 +52,7 @@ struct options {
 	struct option_module module[OPT_MODULES_MAX]; /* those named by module= */
 };
 
-#define OPT_ERROR_MAX 256
+#define OPT_ERROR_MAX 384
 
 /** Fill with defaults: paging=ept leaves=2021 poll_ms=50 screen=1 verbose=0 kernel=\vmlinuz, and
  *  initrd=\initrd.img where that file exists. */
@@ -59,11 +60,11 @@ void options_default(struct options *o);
 
 /**
  * Parse one line of options into `o` (which holds defaults or earlier settings).
- * Words are separated by white space: name=value, and the last of several wins, but for module=,
- * of which each adds one. Double quotes around a value, or any part of a word, keep white space in
- * it. A word `--` ends the options, and
- * the rest of the line, as it stands but trimmed, becomes the guest's command line. Paths are
- * written with / or \ and count from the root of the boot volume.
+ * Words are separated by white space: name=value, and the last of several wins, but for module=
+ * and features-=, of which each adds to those before. Double quotes around a value, or any part of
+ * a word, keep white space in it. A word `--` ends the options, and the rest of the line, as it
+ * stands but trimmed, becomes the guest's command line. Paths are written with / or \ and count
+ * from the root of the boot volume.
  *
  * @line, @len  the text, ASCII, need not be terminated
  * @err         at least OPT_ERROR_MAX bytes; on failure one sentence that names the word and

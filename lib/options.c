@@ -6,6 +6,7 @@
  */
 #include "options.h"
 
+#include "vmx_features.h"
 #include "lib/fmt.h"
 #include "lib/mem.h"
 
@@ -19,9 +20,10 @@ struct choice {
 
 struct option_row {
 	const char *name;
-	/** Understand `value` and store it at `field`; false where it is not possible. */
-	bool (*set)(const struct option_row *row, struct options *o, void *field,
-		    const char *value);
+	/** Understand `value` and store it at `field`. False where it is not possible; `err`, empty
+	 *  before, may then hold a sentence that says why better than `takes` does. */
+	bool (*set)(const struct option_row *row, struct options *o, void *field, const char *value,
+		    char *err);
 	size_t field;		     /* offset in struct options */
 	const char *takes;	     /* what a valid setting looks like, for messages */
 	u32 min, max;		     /* numbers */
@@ -39,9 +41,10 @@ static const struct choice crash_choices[] = {{"no", CRASH_NOT},
 static const struct choice switch_choices[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
 
 static bool set_choice(const struct option_row *row, struct options *o, void *field,
-		       const char *value)
+		       const char *value, char *err)
 {
 	(void)o;
+	(void)err;
 	for (const struct choice *c = row->choice; c->word; c++) {
 		if (!strcmp(c->word, value)) {
 			*(u32 *)field = c->value;
@@ -73,22 +76,25 @@ static bool store_in_range(const struct option_row *row, void *field, u64 v)
 }
 
 static bool set_number(const struct option_row *row, struct options *o, void *field,
-		       const char *value)
+		       const char *value, char *err)
 {
 	const char *end;
 	u64 v = parse_decimal(value, &end);
 
 	(void)o;
+	(void)err;
 	return end != value && !*end && store_in_range(row, field, v);
 }
 
 /** MiB, with an optional suffix M or G. */
-static bool set_mib(const struct option_row *row, struct options *o, void *field, const char *value)
+static bool set_mib(const struct option_row *row, struct options *o, void *field, const char *value,
+		    char *err)
 {
 	const char *end;
 	u64 v = parse_decimal(value, &end);
 
 	(void)o;
+	(void)err;
 	if (end == value)
 		return false;
 	if (*end == 'G' || *end == 'g') {
@@ -120,21 +126,23 @@ static bool store_path(char path[OPT_PATH_MAX], const char *value, size_t length
 }
 
 static bool set_path(const struct option_row *row, struct options *o, void *field,
-		     const char *value)
+		     const char *value, char *err)
 {
 	(void)row;
 	(void)o;
+	(void)err;
 	return store_path(field, value, strlen(value));
 }
 
 /** Adds one: a path up to the first blank, and the rest. */
 static bool set_module(const struct option_row *row, struct options *o, void *field,
-		       const char *value)
+		       const char *value, char *err)
 {
 	struct option_module *m = (struct option_module *)field + o->nr_modules;
 	size_t path = 0, args;
 
 	(void)row;
+	(void)err;
 	if (o->nr_modules == OPT_MODULES_MAX)
 		return false;
 	while (value[path] && value[path] != ' ')
@@ -151,14 +159,22 @@ static bool set_module(const struct option_row *row, struct options *o, void *fi
 
 /** Once named by the user, the file must exist; named as nothing, there is none. */
 static bool set_initrd(const struct option_row *row, struct options *o, void *field,
-		       const char *value)
+		       const char *value, char *err)
 {
 	o->initrd_optional = 0;
 	if (!*value) {
 		o->initrd[0] = '\0';
 		return true;
 	}
-	return set_path(row, o, field, value);
+	return set_path(row, o, field, value, err);
+}
+
+static bool set_features(const struct option_row *row, struct options *o, void *field,
+			 const char *value, char *err)
+{
+	(void)row;
+	(void)o;
+	return features_parse(field, value, err, OPT_ERROR_MAX);
 }
 
 #define FIELD(name) offsetof(struct options, name)
@@ -179,6 +195,7 @@ static const struct option_row option_rows[] = {
 	{"leaves", set_choice, FIELD(leaves), "leaves=2021 or leaves=2022", 0, 0, leaves_choices},
 	{"poll_ms", set_number, FIELD(poll_ms), "poll_ms=<milliseconds>, 0 to 10000", 0, 10000,
 	 NULL},
+	{"features-", set_features, FIELD(features_off), "features-=<name>,<name>...", 0, 0, NULL},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},
 	{"screen", set_choice, FIELD(screen), "screen=0 or screen=1", 0, 0, switch_choices},
@@ -278,10 +295,12 @@ static bool set_option(struct options *o, char *word, char *err)
 				     word, row->takes);
 			return false;
 		}
-		if (row->set(row, o, (char *)o + row->field, value))
+		err[0] = '\0';
+		if (row->set(row, o, (char *)o + row->field, value, err))
 			return true;
-		fmt_snprintf(err, OPT_ERROR_MAX, "%s=%.40s%s is not possible: write %s", word,
-			     value, strlen(value) > 40 ? "..." : "", row->takes);
+		if (!err[0])
+			fmt_snprintf(err, OPT_ERROR_MAX, "%s=%.40s%s is not possible: write %s",
+				     word, value, strlen(value) > 40 ? "..." : "", row->takes);
 		return false;
 	}
 	return refuse_unknown(word, err);

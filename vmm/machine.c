@@ -162,6 +162,7 @@ void machine_run(struct machine *m)
 {
 	klog("run %u: paging %s, vcpus %u, memory %llu MiB", m->run, m->paging->ops->name,
 	     m->nr_vcpus, (unsigned long long)(gmem_size(&m->pc.mem) >> 20));
+	vmx_say_features(m);
 	console_flush();
 	core.machine = m;
 	m->tsc_start = rdtsc();

@@ -6,6 +6,7 @@
 #include "insn.h"
 #include "msr_index.h"
 #include "panic.h"
+#include "vmx/feature_bits.h"
 #include "x86.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
@@ -51,7 +52,7 @@ void vmx_on(void)
 	hpa_t hpa;
 
 	unlock();
-	vmx_caps_read(&core.caps, read_cap, NULL);
+	vmx_caps_read(&core.caps, core.boot->options.features_off, read_cap, NULL);
 	write_cr0((read_cr0() | core.caps.cr0_fixed0) & core.caps.cr0_fixed1);
 	write_cr4((read_cr4() | X86_CR4_VMXE | core.caps.cr4_fixed0) & core.caps.cr4_fixed1);
 	vmx_region(&hpa);
@@ -71,8 +72,28 @@ static void say_missing(void *ctx, const struct vmx_control *k)
 	(void)ctx;
 	if (k->required)
 		klog("missing VMX control: %s (required)", k->name);
-	else
-		klog("missing VMX control: %s: %s", k->name, k->without);
+}
+
+/** One line for each optional feature that is not there, and what that means. */
+static void say_lacking_features(void)
+{
+	u32 there = vmx_features_of(&core.caps), off = core.boot->options.features_off;
+
+	for (u32 f = 0; f < NR_FEATURES; f++) {
+		if (!(there & BIT(f)))
+			klog("without %s (%s): %s", feature_name(f),
+			     features_with_dependents(off) & BIT(f) ? "switched off"
+								    : "not in this processor",
+			     feature_without(f));
+	}
+}
+
+void vmx_say_features(const struct machine *m)
+{
+	char names[FEATURES_NAMES_MAX];
+
+	features_names(vmx_features_used(&core.caps, &m->vmx), names);
+	klog("run %u features:%s", m->run, names);
 }
 
 /** Controls that are there but cannot be used without their companions. */
@@ -96,6 +117,7 @@ void vmx_choose_for(struct machine *m)
 				 m->controls.cpu2_wanted, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
 	drop_useless(&m->vmx);
+	say_lacking_features();
 	if (core.boot->options.verbose)
 		klog("VMX controls: pin %08x, primary %08x, secondary %08x, exit %08x, entry %08x",
 		     m->vmx.word[WORD_PIN], m->vmx.word[WORD_CPU1], m->vmx.word[WORD_CPU2],

@@ -10,8 +10,11 @@
 void vmx_on(void);
 void vmx_off(void);
 
-/** Choose the control words for `m` (m->vmx) and say which wanted ones are missing. */
+/** Choose the control words for `m` (m->vmx) and say which optional features are missing. */
 void vmx_choose_for(struct machine *m);
+
+/** Say which optional features `m` runs with. */
+void vmx_say_features(const struct machine *m);
 
 /** Forget all cached translations of the guest: INVEPT and INVVPID as far as they exist. */
 void vmx_invalidate(struct machine *m);

@@ -2,6 +2,7 @@
 /* VMX capabilities and the choice of controls. */
 #include "caps.h"
 
+#include "feature_bits.h"
 #include "msr_index.h"
 
 /*
@@ -9,45 +10,40 @@
  * wanted, so that it has a name; vmx_choose_controls() makes it required.
  */
 static const struct vmx_control controls[] = {
-	{WORD_PIN, PIN_EXTERNAL_INTERRUPT, true, "external-interrupt exiting", ""},
-	{WORD_PIN, PIN_NMI_EXITING, true, "NMI exiting", ""},
-	{WORD_PIN, PIN_VIRTUAL_NMIS, true, "virtual NMIs", ""},
-	{WORD_PIN, PIN_PREEMPTION_TIMER, false, "VMX-preemption timer",
-	 "guest timers use the host's local APIC timer"},
+	{WORD_PIN, PIN_EXTERNAL_INTERRUPT, true, "external-interrupt exiting"},
+	{WORD_PIN, PIN_NMI_EXITING, true, "NMI exiting"},
+	{WORD_PIN, PIN_VIRTUAL_NMIS, true, "virtual NMIs"},
+	{WORD_PIN, PIN_PREEMPTION_TIMER, false, "VMX-preemption timer"},
 
-	{WORD_CPU1, CPU1_TSC_OFFSETTING, true, "use TSC offsetting", ""},
-	{WORD_CPU1, CPU1_HLT_EXITING, true, "HLT exiting", ""},
-	{WORD_CPU1, CPU1_MWAIT_EXITING, true, "MWAIT exiting", ""},
-	{WORD_CPU1, CPU1_RDPMC_EXITING, true, "RDPMC exiting", ""},
-	{WORD_CPU1, CPU1_CR8_LOAD_EXITING, true, "CR8-load exiting", ""},
-	{WORD_CPU1, CPU1_CR8_STORE_EXITING, true, "CR8-store exiting", ""},
-	{WORD_CPU1, CPU1_IO_BITMAPS, true, "use I/O bitmaps", ""},
-	{WORD_CPU1, CPU1_MSR_BITMAPS, true, "use MSR bitmaps", ""},
-	{WORD_CPU1, CPU1_MONITOR_EXITING, true, "MONITOR exiting", ""},
-	{WORD_CPU1, CPU1_SECONDARY, true, "activate secondary controls", ""},
+	{WORD_CPU1, CPU1_TSC_OFFSETTING, true, "use TSC offsetting"},
+	{WORD_CPU1, CPU1_HLT_EXITING, true, "HLT exiting"},
+	{WORD_CPU1, CPU1_MWAIT_EXITING, true, "MWAIT exiting"},
+	{WORD_CPU1, CPU1_RDPMC_EXITING, true, "RDPMC exiting"},
+	{WORD_CPU1, CPU1_CR8_LOAD_EXITING, true, "CR8-load exiting"},
+	{WORD_CPU1, CPU1_CR8_STORE_EXITING, true, "CR8-store exiting"},
+	{WORD_CPU1, CPU1_IO_BITMAPS, true, "use I/O bitmaps"},
+	{WORD_CPU1, CPU1_MSR_BITMAPS, true, "use MSR bitmaps"},
+	{WORD_CPU1, CPU1_MONITOR_EXITING, true, "MONITOR exiting"},
+	{WORD_CPU1, CPU1_SECONDARY, true, "activate secondary controls"},
 
-	{WORD_CPU2, CPU2_EPT, false, "enable EPT", "only shadow paging is possible"},
-	{WORD_CPU2, CPU2_RDTSCP, false, "enable RDTSCP", "RDTSCP is hidden from the guest"},
-	{WORD_CPU2, CPU2_VPID, false, "enable VPID", "every exit and entry flushes the TLB"},
-	{WORD_CPU2, CPU2_WBINVD_EXITING, false, "WBINVD exiting",
-	 "the guest can write back the whole cache"},
-	{WORD_CPU2, CPU2_UNRESTRICTED_GUEST, false, "unrestricted guest",
-	 "the guest must keep protection and paging on"},
-	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID", "INVPCID is hidden from the guest"},
+	{WORD_CPU2, CPU2_EPT, false, "enable EPT"},
+	{WORD_CPU2, CPU2_RDTSCP, false, "enable RDTSCP"},
+	{WORD_CPU2, CPU2_VPID, false, "enable VPID"},
+	{WORD_CPU2, CPU2_WBINVD_EXITING, false, "WBINVD exiting"},
+	{WORD_CPU2, CPU2_UNRESTRICTED_GUEST, false, "unrestricted guest"},
+	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID"},
 
-	{WORD_EXIT, EXIT_SAVE_DEBUG_CONTROLS, true, "save debug controls", ""},
-	{WORD_EXIT, EXIT_HOST_ADDR_SPACE_SIZE, true, "host address-space size", ""},
-	{WORD_EXIT, EXIT_ACK_INTERRUPT, true, "acknowledge interrupt on exit", ""},
-	{WORD_EXIT, EXIT_SAVE_PAT, false, "save IA32_PAT", "the guest cannot change its PAT"},
-	{WORD_EXIT, EXIT_LOAD_PAT, false, "load IA32_PAT (exit)",
-	 "the guest cannot change its PAT"},
-	{WORD_EXIT, EXIT_SAVE_EFER, true, "save IA32_EFER", ""},
-	{WORD_EXIT, EXIT_LOAD_EFER, true, "load IA32_EFER (exit)", ""},
+	{WORD_EXIT, EXIT_SAVE_DEBUG_CONTROLS, true, "save debug controls"},
+	{WORD_EXIT, EXIT_HOST_ADDR_SPACE_SIZE, true, "host address-space size"},
+	{WORD_EXIT, EXIT_ACK_INTERRUPT, true, "acknowledge interrupt on exit"},
+	{WORD_EXIT, EXIT_SAVE_PAT, false, "save IA32_PAT"},
+	{WORD_EXIT, EXIT_LOAD_PAT, false, "load IA32_PAT (exit)"},
+	{WORD_EXIT, EXIT_SAVE_EFER, true, "save IA32_EFER"},
+	{WORD_EXIT, EXIT_LOAD_EFER, true, "load IA32_EFER (exit)"},
 
-	{WORD_ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, true, "load debug controls", ""},
-	{WORD_ENTRY, ENTRY_LOAD_PAT, false, "load IA32_PAT (entry)",
-	 "the guest cannot change its PAT"},
-	{WORD_ENTRY, ENTRY_LOAD_EFER, true, "load IA32_EFER (entry)", ""},
+	{WORD_ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, true, "load debug controls"},
+	{WORD_ENTRY, ENTRY_LOAD_PAT, false, "load IA32_PAT (entry)"},
+	{WORD_ENTRY, ENTRY_LOAD_EFER, true, "load IA32_EFER (entry)"},
 };
 
 #define NR_CONTROLS (sizeof(controls) / sizeof(controls[0]))
@@ -59,7 +55,7 @@ static void read_word(struct vmx_caps *c, enum vmx_word word, u64 v)
 	c->may1[word] = (u32)(v >> 32);
 }
 
-void vmx_caps_read(struct vmx_caps *c, u64 (*rdmsr)(void *ctx, u32 msr), void *ctx)
+void vmx_caps_read(struct vmx_caps *c, u32 off, u64 (*rdmsr)(void *ctx, u32 msr), void *ctx)
 {
 	*c = (struct vmx_caps){.basic = rdmsr(ctx, MSR_IA32_VMX_BASIC)};
 	bool t = c->basic & BASIC_TRUE_CONTROLS;
@@ -82,6 +78,7 @@ void vmx_caps_read(struct vmx_caps *c, u64 (*rdmsr)(void *ctx, u32 msr), void *c
 	/* Appendix A.10: the MSR exists only where EPT or VPID can be enabled. */
 	if (c->may1[WORD_CPU2] & (CPU2_EPT | CPU2_VPID))
 		c->ept_vpid = rdmsr(ctx, MSR_IA32_VMX_EPT_VPID_CAP);
+	vmx_features_mask(c, off);
 }
 
 /** How this control is asked for in this mode: not at all, wanted, or required. */

@@ -22,8 +22,14 @@ struct vmx_caps {
 	u32 may1[NR_VMX_WORDS];	 /* bits that may be 1 */
 };
 
-/** Read the capability MSRs through `rdmsr`; only those that exist on this processor. */
-void vmx_caps_read(struct vmx_caps *c, u64 (*rdmsr)(void *ctx, u32 msr), void *ctx);
+/**
+ * Read the capability MSRs through `rdmsr`; only those that exist on this processor.
+ *
+ * @off  a set of features (include/vmx_features.h) that the processor shall be said not to have.
+ * This is the one place where they are taken away. One that it insists on is still there
+ * afterwards, see vmx_features_of().
+ */
+void vmx_caps_read(struct vmx_caps *c, u32 off, u64 (*rdmsr)(void *ctx, u32 msr), void *ctx);
 
 static inline bool vmx_caps_has(const struct vmx_caps *c, enum vmx_word word, u64 bits)
 {
@@ -34,9 +40,8 @@ static inline bool vmx_caps_has(const struct vmx_caps *c, enum vmx_word word, u6
 struct vmx_control {
 	enum vmx_word word;
 	u64 bit;
-	bool required;
-	const char *name;    /* the SDM's name */
-	const char *without; /* what is lost without it */
+	bool required;	  /* else it is part of a feature: include/vmx_features.def */
+	const char *name; /* the SDM's name */
 };
 
 /** The chosen control words. */

@@ -53,6 +53,17 @@ def test_a_whole_run(chunk):
                                  {"nr": 12, "name": "HLT", "count": 1, "cycles": 100}]
 
 
+def test_the_features_of_a_run():
+    assert watch(START).runs[1].features is None
+    told = START + "tallyvisor: run 1 features: rdtscp ept-1g\n"
+    assert watch(told).runs[1].features == ["rdtscp", "ept-1g"]
+    assert watch(START + "tallyvisor: run 1 features:\n").runs[1].features == []
+    # The hypervisor speaks first; a guest that prints the same words does not change it.
+    forged = told + "tallyvisor: run 1 features: vid\ntallyvisor: run 7 features: vid\n"
+    assert watch(forged + table() + ended() + OFF).runs[1].features == ["rdtscp", "ept-1g"]
+    assert watch("tallyvisor: run 0 features: vid\n").runs == {}
+
+
 def test_nothing_is_over_before_the_machine_is_off():
     assert watch(START + table() + ended()).ending is None
 

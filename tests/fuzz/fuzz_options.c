@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmx_features.h"
 #include "options.h"
 
 static void require(bool holds)
@@ -37,6 +38,7 @@ static void check_options(const struct options *o)
 	require(o->leaves == LEAVES_2021 || o->leaves == LEAVES_2022);
 	require(o->poll_ms <= 10000 && o->initrd_optional <= 1);
 	require(o->screen <= 1 && o->verbose <= 1);
+	require(!(o->features_off >> NR_FEATURES));
 	check_path(o->kernel, false);
 	check_path(o->initrd, true);
 	check_text(o->cmdline, OPT_CMDLINE_MAX);

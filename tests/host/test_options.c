@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "vmx_features.h"
 #include "options.h"
 
 typedef bool parser(struct options *o, const char *text, size_t len, char *err);
@@ -169,6 +170,45 @@ static void test_words_and_numbers(void **state)
 	refuse("poll_ms=", "poll_ms= is not possible: write poll_ms=<milliseconds>, 0 to 10000");
 }
 
+static void test_features_off(void **state)
+{
+	static const char known[] =
+		" is not possible: the features are tpr-shadow apic-access apic-register vid "
+		"virtual-x2apic preemption-timer rdtscp invpcid xsaves vpid unrestricted-guest "
+		"wbinvd-exiting load-pat ept-2m ept-1g ept-ad";
+	char sentence[OPT_ERROR_MAX];
+
+	(void)state;
+	assert_int_equal(accept("").features_off, 0);
+	assert_int_equal(accept("features-=vpid").features_off, FEATURE_BIT(VPID));
+	/* Each adds to those before, in this line and in earlier ones. */
+	assert_int_equal(accept("features-=ept-1g,vpid mem=64 features-=invpcid").features_off,
+			 FEATURE_BIT(VPID) | FEATURE_BIT(EPT_1G) | FEATURE_BIT(INVPCID));
+	assert_int_equal(accept_file("features-=vid\nfeatures-=\"rdtscp\"\n").features_off,
+			 FEATURE_BIT(VID) | FEATURE_BIT(RDTSCP));
+
+	refuse("features-", "option \"features-\" lacks its value: write "
+			    "features-=<name>,<name>...");
+	snprintf(sentence, sizeof(sentence), "features-=vpi%s", known);
+	refuse("features-=vpi", sentence);
+	refuse("features-=vpid,ept-1g,vpi", sentence);
+	snprintf(sentence, sizeof(sentence), "features-=vpidx%s", known);
+	refuse("features-=vpidx", sentence);
+	snprintf(sentence, sizeof(sentence), "features-=VPID%s", known);
+	refuse("features-=VPID", sentence);
+	snprintf(sentence, sizeof(sentence), "features-=%s", known);
+	refuse("features-=", sentence);
+	refuse("features-=vpid,", sentence);
+	refuse("features-=,vpid", sentence);
+	snprintf(sentence, sizeof(sentence), "features-=%.40s%s",
+		 "abcdefghijabcdefghijabcdefghijabcdefghij", known);
+	refuse("features-=abcdefghijabcdefghijabcdefghijabcdefghijK", sentence);
+	refuse("features-=vpid,ept", "features-=ept is not possible: paging=ept is built on it");
+	refuse("features=vpid", "unknown option \"features\" (did you mean \"features-\"?): the "
+				"options are paging= mem= kernel= initrd= module= leaves= poll_ms= "
+				"features-= crash= screen= verbose=");
+}
+
 static void test_paths(void **state)
 {
 	char line[256], longest[OPT_PATH_MAX + 1];
@@ -230,7 +270,7 @@ static void test_modules(void **state)
 static void test_unknown_names(void **state)
 {
 	static const char known[] = "the options are paging= mem= kernel= initrd= module= leaves= "
-				    "poll_ms= crash= screen= verbose=";
+				    "poll_ms= features-= crash= screen= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -268,9 +308,11 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
-		      "module= leaves= poll_ms= crash= screen= verbose=");
+		      "module= leaves= poll_ms= features-= crash= screen= "
+		      "verbose=");
 	refuse("\"--\" x", "unknown option \"--\": the options are paging= mem= kernel= initrd= "
-			   "module= leaves= poll_ms= crash= screen= verbose=");
+			   "module= leaves= poll_ms= features-= crash= screen= "
+			   "verbose=");
 }
 
 static void test_command_line_length(void **state)
@@ -370,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_quotes),	     cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
 		cmocka_unit_test(test_paging_names), cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_features_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,14 +78,14 @@ static void capability_msrs_of_the_right_kind(void **state)
 	struct vmx_caps caps;
 
 	(void)state;
-	vmx_caps_read(&caps, read_msr, &c);
+	vmx_caps_read(&caps, 0, read_msr, &c);
 	assert_true(c.true_read && !c.old_read && c.ept_vpid_read);
 	assert_int_equal(caps.must1[WORD_PIN], 0x16);
 	assert_int_equal(caps.may1[WORD_CPU2], 0x00047fff);
 
 	c = haswell;
 	c.basic &= ~BIT(55);
-	vmx_caps_read(&caps, read_msr, &c);
+	vmx_caps_read(&caps, 0, read_msr, &c);
 	assert_true(c.old_read && !c.true_read);
 }
 
@@ -97,14 +97,14 @@ static void no_ept_vpid_msr_without_ept_and_vpid(void **state)
 	(void)state;
 	/* core2_penryn_t9600: reading the MSR there is #GP. */
 	c.cpu2 = 0x0000004100000000ull;
-	vmx_caps_read(&caps, read_msr, &c);
+	vmx_caps_read(&caps, 0, read_msr, &c);
 	assert_false(c.ept_vpid_read);
 	assert_int_equal(caps.ept_vpid, 0);
 
 	/* And none of the secondary controls exists without the primary one that activates them. */
 	c = haswell;
 	c.cpu1 &= ~(CPU1_SECONDARY << 32);
-	vmx_caps_read(&caps, read_msr, &c);
+	vmx_caps_read(&caps, 0, read_msr, &c);
 	assert_int_equal(caps.may1[WORD_CPU2], 0);
 	assert_false(c.ept_vpid_read);
 }
@@ -117,7 +117,7 @@ static void everything_there(void **state)
 	struct missing m = {0};
 
 	(void)state;
-	vmx_caps_read(&caps, read_msr, &c);
+	vmx_caps_read(&caps, 0, read_msr, &c);
 	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID,
 					&out, note, &m));
 	assert_int_equal(m.required, 0);
@@ -138,7 +138,7 @@ static void paging_decides_about_ept(void **state)
 	struct vmx_controls out;
 
 	(void)state;
-	vmx_caps_read(&caps, read_msr, &c);
+	vmx_caps_read(&caps, 0, read_msr, &c);
 	/* A mode that does not ask for EPT does not get it, nor what depends on it. */
 	assert_true(vmx_choose_controls(&caps, 0, 0, 0, &out, NULL, NULL));
 	assert_false(out.word[WORD_CPU2] & (CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID));
@@ -174,7 +174,7 @@ static void each_required_control_is_missed(void **state)
 		struct vmx_caps caps;
 		struct missing m = {0};
 
-		vmx_caps_read(&caps, read_msr, &c);
+		vmx_caps_read(&caps, 0, read_msr, &c);
 		caps.may1[required[i].word] &= ~(u32)required[i].bit;
 		assert_false(vmx_choose_controls(&caps, 0, CPU2_EPT, CPU2_INVPCID, &out, note, &m));
 		assert_int_equal(m.required, 1);

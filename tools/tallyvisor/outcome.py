@@ -23,6 +23,7 @@ ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[=>78cDEHM])"
 _NUMBER = r"(\d+)"
 _RUN = re.compile(rf"tallyvisor: run {_NUMBER}: paging (\S+), vcpus {_NUMBER}, "
                   rf"memory {_NUMBER} MiB")
+_FEATURES = re.compile(rf"tallyvisor: run {_NUMBER} features:((?: [a-z0-9-]+)*)")
 _ENDED = re.compile(rf"tallyvisor: run {_NUMBER} ended: (\S+), exit code {_NUMBER}")
 _BLOCK = re.compile(rf"tallyvisor: exits end: seq {_NUMBER} ticks {_NUMBER} idle {_NUMBER} "
                     rf"total {_NUMBER} cycles {_NUMBER}")
@@ -68,6 +69,7 @@ class Run:
     paging: str
     vcpus: int
     memory_mib: int
+    features: list[str] | None = None  # the optional VMX features it runs with
     outcome: str | None = None
     exit_code: int | None = None
     block: Block | None = None
@@ -182,6 +184,10 @@ class Watch:
             self._table = None
             self.guest_panic = self.guest_status = None
             self.reason = ""
+        elif (match := _FEATURES.fullmatch(text)) and int(match[1]) in self.runs:
+            run = self.runs[int(match[1])]
+            if run.features is None:  # the hypervisor speaks first
+                run.features = match[2].split()
         elif (match := _ENDED.fullmatch(text)) and int(match[1]) in self.runs:
             self._end_run(int(match[1]), match[2], int(match[3]))
         elif text in _OFF and self.runs.get(self._run, Run("", 0, 0)).outcome:

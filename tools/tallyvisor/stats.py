@@ -14,7 +14,7 @@ SCHEMA = 1
 
 def run_entry(run: Run) -> dict:
     entry = {"paging": run.paging, "vcpus": run.vcpus, "memory_mib": run.memory_mib,
-             "outcome": run.outcome, "exit_code": run.exit_code,
+             "features": run.features, "outcome": run.outcome, "exit_code": run.exit_code,
              "exits_total": 0, "cycles_total": 0, "idle_cycles": None, "ticks": None,
              "reasons": []}
     if run.block:

@@ -6,6 +6,7 @@
 #include "host_timer.h"
 #include "insn.h"
 #include "machine.h"
+#include "panic.h"
 #include "run.h"
 #include "vmcs.h"
 
@@ -144,6 +145,15 @@ enum exit_action handle_rdpmc(struct vcpu *v)
 enum exit_action handle_hidden_instruction(struct vcpu *v)
 {
 	return event_ud(v);
+}
+
+/** XSAVES or XRSTORS of a supervisor state component. The guest's IA32_XSS is 0, and so is the
+ *  processor's: none is enabled, and the XSS-exiting bitmap is there to show it if that were wrong.
+ */
+enum exit_action handle_supervisor_state(struct vcpu *v)
+{
+	panic("VM exit %u (%s), but IA32_XSS is 0", v->exit->reason,
+	      exit_reason_name(v->exit->reason));
 }
 
 enum exit_action handle_xsetbv(struct vcpu *v)

@@ -74,7 +74,7 @@ static void init_cpuid(struct machine *m, u32 paging)
 	p->tsc_hz = core.tsc_hz;
 	p->rdtscp = m->vmx.word[WORD_CPU2] & CPU2_RDTSCP;
 	p->invpcid = m->vmx.word[WORD_CPU2] & CPU2_INVPCID;
-	p->xsaves = false; /* IA32_XSS would have to be switched, and no guest needs it yet */
+	p->xsaves = m->vmx.word[WORD_CPU2] & CPU2_XSAVES;
 	p->tsc_deadline = true;
 	p->x2apic = true;
 	p->fast_strings = rdmsr(MSR_IA32_MISC_ENABLE) & MISC_ENABLE_FAST_STRING;

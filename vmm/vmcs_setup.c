@@ -87,6 +87,8 @@ static void set_controls(struct vcpu *v)
 	vmcs_write64(VMCS_LINK_POINTER, VMCS_LINK_NONE);
 	if (cpu2 & CPU2_EPT)
 		vmcs_write64(EPT_POINTER, m->controls.eptp);
+	if (cpu2 & CPU2_XSAVES)
+		vmcs_write64(XSS_EXIT_BITMAP, ~0ull);
 	if (cpu2 & CPU2_VPID)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, (u16)(1 + v->index));
 }
@@ -205,6 +207,8 @@ static void reset_live_state(struct vcpu *v)
 		wrmsr(msrs[i], 0);
 	if (v->machine->cpuid.rdtscp)
 		wrmsr(MSR_TSC_AUX, 0);
+	if (v->machine->cpuid.xsaves)
+		wrmsr(MSR_IA32_XSS, 0);
 	write_dr0(0);
 	write_dr1(0);
 	write_dr2(0);

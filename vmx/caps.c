@@ -32,6 +32,7 @@ static const struct vmx_control controls[] = {
 	{WORD_CPU2, CPU2_WBINVD_EXITING, false, "WBINVD exiting"},
 	{WORD_CPU2, CPU2_UNRESTRICTED_GUEST, false, "unrestricted guest"},
 	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID"},
+	{WORD_CPU2, CPU2_XSAVES, false, "enable XSAVES/XRSTORS"},
 
 	{WORD_EXIT, EXIT_SAVE_DEBUG_CONTROLS, true, "save debug controls"},
 	{WORD_EXIT, EXIT_HOST_ADDR_SPACE_SIZE, true, "host address-space size"},

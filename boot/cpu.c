@@ -66,6 +66,13 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 		return refuse(b, EFI_UNSUPPORTED,
 			      "features-= is not possible for%s: this CPU insists on it", names);
 	}
+	if (b->info->options.dirty && !(vmx_features_of(&caps) & FEATURE_BIT(EPT_AD)))
+		return refuse(
+			b, EFI_UNSUPPORTED,
+			"dirty=1 is not possible: this CPU lacks accessed and dirty flags for "
+			"EPT (%s)%s",
+			feature_name(FEATURE_EPT_AD),
+			off & FEATURE_BIT(EPT_AD) ? ", for features-= takes them away" : "");
 	vmx_choose_controls(&caps, 0, mode_requires[mode], 0, &chosen, note_missing, &missing);
 	ept = mode_requires[mode] & CPU2_EPT ? vmx_ept_missing(&caps) : NULL;
 	if (ept && vmx_caps_has(&caps, WORD_CPU2, CPU2_EPT))

@@ -53,6 +53,20 @@ static u64 *walk_to(struct ept *e, gpa_t gpa, unsigned level)
 	return &table[level_index(gpa, level)];
 }
 
+u64 *ept_entry(const struct ept *e, gpa_t gpa)
+{
+	u64 *table = e->env.page_ptr(e->env.ctx, e->root);
+
+	for (unsigned l = EPT_LEVELS; l > 1; l--) {
+		u64 entry = table[level_index(gpa, l)];
+
+		if (!entry || is_leaf(entry, l))
+			return NULL;
+		table = entry_table(e, entry);
+	}
+	return &table[level_index(gpa, 1)];
+}
+
 /** The highest level at which one leaf can map the start of the range. */
 static unsigned pick_level(const struct ept *e, gpa_t gpa, hpa_t hpa, u64 size)
 {
@@ -135,6 +149,11 @@ static struct paging *ept_create(const struct paging_env *env, const struct gmem
 	hpa_t self, root;
 	struct ept *e = env->alloc_page(env->ctx, &self);
 
+	if (env->track_dirty && !(env->ept_vpid_cap & EPT_CAP_AD)) {
+		fmt_snprintf(err, PAGING_ERROR_MAX,
+			     "there are no accessed and dirty flags to track pages by");
+		return NULL;
+	}
 	if (!e || !env->alloc_page(env->ctx, &root)) {
 		fmt_snprintf(err, PAGING_ERROR_MAX, "no memory left for the EPT tables");
 		return NULL;
@@ -142,7 +161,8 @@ static struct paging *ept_create(const struct paging_env *env, const struct gmem
 	e->base.ops = &ept_ops;
 	e->env = *env;
 	e->root = root;
-	e->max_leaf = max_leaf(env->ept_vpid_cap);
+	/* A large page has one dirty flag for all of it. */
+	e->max_leaf = env->track_dirty ? PAGE_SIZE : max_leaf(env->ept_vpid_cap);
 	e->summary.table_pages = 1;
 	e->eptp = root.v | EPTP_WALK_4 |
 		  (env->ept_vpid_cap & EPT_CAP_WB ? MEMTYPE_WB : MEMTYPE_UC) |
@@ -168,9 +188,11 @@ static const struct ept *to_ept(const struct paging *p)
 
 static void ept_controls(const struct paging *p, struct paging_controls *c)
 {
+	u64 pml = to_ept(p)->env.track_dirty ? CPU2_PML : 0;
+
 	*c = (struct paging_controls){
 		.cpu2 = CPU2_EPT,
-		.cpu2_wanted = CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID,
+		.cpu2_wanted = CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID | pml,
 		/* The guest's own page tables are the processor's business: only bits that change
 		 * the processor's mode, or that the hypervisor must keep set, need an exit. */
 		.cr0_guest_owned = X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM | X86_CR0_WP,
@@ -227,4 +249,5 @@ const struct paging_ops ept_ops = {
 	.ept_violation = ept_violation,
 	.summary = ept_summary,
 	.audit = ept_audit,
+	.dirty = ept_dirty,
 };

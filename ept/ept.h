@@ -28,6 +28,7 @@ struct ept {
 	u64 eptp;
 	u64 max_leaf; /* the largest page the processor has, bytes */
 	struct paging_summary summary;
+	u64 ever_dirty; /* pages found dirty so far, each counted once */
 };
 
 extern const struct paging_ops ept_ops;
@@ -38,6 +39,12 @@ extern const struct paging_ops ept_ops;
  * False: the page pool is used up, or part of the range is mapped already.
  */
 bool ept_map(struct ept *e, gpa_t gpa, hpa_t hpa, u64 size);
+
+/** The entry that maps the 4 KiB page at `gpa`; NULL: there is none of that size. */
+u64 *ept_entry(const struct ept *e, gpa_t gpa);
+
+/** paging_ops.dirty (dirty.c). */
+void ept_dirty(struct paging *p, const u32 *gfn, u64 nr, bool clear, struct paging_dirty *d);
 
 /** Called for each leaf: guest-physical address, entry, bytes mapped. */
 typedef void (*ept_leaf_fn)(void *ctx, gpa_t gpa, u64 entry, u64 size);

@@ -70,11 +70,17 @@ bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subl
 #define TV_READ_TOTAL 0x10000u /* EBX:EAX = all exits, EDX:ECX = all cycles */
 #define TV_READ_TIME 0x10001u  /* EBX:EAX = idle cycles, EDX:ECX = ticks since the guest began */
 
+/** EBX:EAX = pages written between this snapshot and the one before, EDX:ECX = pages written since
+ *  the guest began; 0: nobody counted (boot option dirty=). */
+#define TV_READ_PAGES 0x10002u
+
 /** A frozen copy of all counters. */
 struct exit_snapshot {
 	u32 seq;   /* 0: none was taken */
 	u64 ticks; /* TSC ticks since the guest began */
 	struct exit_stats stats;
+	u64 pages_written; /* 4 KiB pages that the guest wrote since the snapshot before */
+	u64 pages_ever;	   /* ... since it began; 0: nobody counted */
 };
 
 /** TV_CPUID_READ. */

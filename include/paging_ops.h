@@ -24,6 +24,7 @@ struct paging_env {
 	void (*invalidate)(void *ctx);
 	void *ctx;
 	u64 ept_vpid_cap; /* IA32_VMX_EPT_VPID_CAP */
+	bool track_dirty; /* note which 4 KiB pages the guest writes, for paging_ops.dirty */
 };
 
 /** What an implementation wants in the VMCS. vmm/ combines this with its own needs. */
@@ -50,6 +51,12 @@ struct paging_summary {
 	u64 table_pages;
 };
 
+/** Guest pages of 4 KiB that were written. */
+struct paging_dirty {
+	u64 pages; /* since the flags were last cleared */
+	u64 ever;  /* since the guest began, as far as anybody looked */
+};
+
 struct paging;
 
 struct paging_ops {
@@ -63,6 +70,10 @@ struct paging_ops {
 	/** Look at every leaf: is each within the memory of `gm`, at the right place? Returns the
 	 *  number of leaves that are not (0: the guest can reach its own memory only). */
 	u64 (*audit)(const struct paging *p, const struct gmem *gm);
+	/** Count the pages that the guest wrote (env.track_dirty): among the `nr` of `gfn`, which
+	 * hold all that can be dirty, each once; NULL: among all pages. `clear`: from now on they
+	 * count as not written. */
+	void (*dirty)(struct paging *p, const u32 *gfn, u64 nr, bool clear, struct paging_dirty *d);
 };
 
 /** First member of every implementation's own structure. */

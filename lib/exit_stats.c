@@ -111,6 +111,8 @@ void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct c
 		put_pair(out, t.count, t.cycles);
 	} else if (subleaf == TV_READ_TIME) {
 		put_pair(out, snap->stats.idle_cycles, snap->ticks);
+	} else if (subleaf == TV_READ_PAGES) {
+		put_pair(out, snap->pages_written, snap->pages_ever);
 	} else if (exit_reason_name(subleaf)) {
 		put_pair(out, snap->stats.count[subleaf], snap->stats.cycles[subleaf]);
 	}
@@ -152,5 +154,10 @@ void exit_stats_print(const struct exit_snapshot *snap, const char *prefix, cons
 		puts(ctx, line);
 	}
 	fmt_snprintf(line, sizeof(line), "%sexits %s: done\n", prefix, title);
+	puts(ctx, line);
+	if (!snap->pages_ever)
+		return;
+	fmt_snprintf(line, sizeof(line), "%spages %s: written %llu ever %llu\n", prefix, title,
+		     (unsigned long long)snap->pages_written, (unsigned long long)snap->pages_ever);
 	puts(ctx, line);
 }

@@ -196,6 +196,7 @@ static const struct option_row option_rows[] = {
 	{"poll_ms", set_number, FIELD(poll_ms), "poll_ms=<milliseconds>, 0 to 10000", 0, 10000,
 	 NULL},
 	{"features-", set_features, FIELD(features_off), "features-=<name>,<name>...", 0, 0, NULL},
+	{"dirty", set_choice, FIELD(dirty), "dirty=0 or dirty=1", 0, 0, switch_choices},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},
 	{"screen", set_choice, FIELD(screen), "screen=0 or screen=1", 0, 0, switch_choices},

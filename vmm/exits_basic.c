@@ -14,16 +14,6 @@
 #define DR6_ACTIVE_LOW 0xffff0ff0ull
 #define DR7_GD BIT(13)
 
-/** An IRET had unblocked NMIs when this exit cut it short: block them again (SDM volume 3,
- *  section 28.2.3 "Information About NMI Unblocking Due to IRET"). */
-static void restore_nmi_blocking(const struct vcpu *v, u32 info)
-{
-	if (!(v->idt_vectoring & INTR_INFO_VALID) && (info & INTR_INFO_NMI_UNBLOCK) &&
-	    (info & INTR_INFO_VECTOR_MASK) != DF_VECTOR)
-		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
-			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
-}
-
 /** #DB exits before DR6 and DR7.GD change; the qualification says how (section 28.2.1). */
 static enum exit_action reflect_debug(struct vcpu *v, u32 info)
 {
@@ -57,7 +47,8 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 		__asm__ volatile("int $2" ::: "memory");
 		return EXIT_RETRY;
 	}
-	restore_nmi_blocking(v, info);
+	if (vector != DF_VECTOR) /* for which the bit is undefined */
+		vcpu_undo_nmi_unblocking(v, info);
 	switch (vector) {
 	case DB_VECTOR:
 		return reflect_debug(v, info);

@@ -185,10 +185,7 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 	gpa_t gpa = GPA(vmcs_read64(GUEST_PHYSICAL_ADDRESS));
 	u64 qual = vcpu_qual(v);
 
-	/* As for exceptions, but the bit is in the qualification. */
-	if (!(v->idt_vectoring & INTR_INFO_VALID) && (qual & EPT_VIOLATION_NMI_UNBLOCK))
-		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
-			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
+	vcpu_undo_nmi_unblocking(v, qual);
 	switch (m->paging->ops->ept_violation(m->paging, gpa, qual)) {
 	case PAGING_RETRY:
 		return EXIT_RETRY;

@@ -147,6 +147,7 @@ struct machine *machine_create(unsigned run, u32 paging)
 	m->min_run = core.tsc_hz / 50000; /* 20 us */
 	init_pc(m);
 	bitmaps_init(m);
+	dirty_init(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		m->vcpu[i] = heap_need(sizeof(*m->vcpu[i]), NULL, "vcpu");
 		vcpu_init(m->vcpu[i], m, i);
@@ -167,6 +168,7 @@ void machine_run(struct machine *m)
 	core.machine = m;
 	m->tsc_start = rdtsc();
 	vcpu_run(m->vcpu[0]);
+	dirty_drain(m);
 	core.machine = NULL;
 	/* Else the processor could write what it caches of a VMCS into memory that by then belongs
 	 * to the next run (SDM volume 3, section 25.11.1 "Software Use of Virtual-Machine Control
@@ -177,13 +179,20 @@ void machine_run(struct machine *m)
 	}
 }
 
-void machine_snapshot(struct machine *m)
+/** Where `mark` is set, the pages written are counted from here on again. */
+static void take_snapshot(struct machine *m, bool mark)
 {
 	m->snapshot.seq++;
 	m->snapshot.ticks = machine_now(m);
 	m->snapshot.stats = (struct exit_stats){0};
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		exit_stats_add(&m->snapshot.stats, &m->vcpu[i]->stats);
+	dirty_count(m, mark);
+}
+
+void machine_snapshot(struct machine *m)
+{
+	take_snapshot(m, true);
 }
 
 void machine_print_snapshot(struct machine *m, const char *title)
@@ -195,7 +204,7 @@ void machine_print_stats(struct machine *m, const char *title)
 {
 	struct exit_snapshot kept = m->snapshot;
 
-	machine_snapshot(m);
+	take_snapshot(m, false);
 	m->snapshot.seq = kept.seq;
 	machine_print_snapshot(m, title);
 	m->snapshot = kept;

@@ -6,6 +6,7 @@
 #ifndef TV_MACHINE_H
 #define TV_MACHINE_H
 
+#include "dirty.h"
 #include "exit_log.h"
 #include "guest/pc.h"
 #include "insn.h"
@@ -50,6 +51,7 @@ struct machine {
 	enum outcome outcome;
 	u32 exit_code;
 	struct exit_snapshot snapshot;
+	struct dirty_log dirty;
 	struct exit_log log;
 	u8 *io_bitmap;	/* two pages */
 	u8 *msr_bitmap; /* one page */

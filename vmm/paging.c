@@ -48,6 +48,7 @@ void paging_create(struct machine *m, u32 mode)
 		.invalidate = env_invalidate,
 		.ctx = m,
 		.ept_vpid_cap = core.caps.ept_vpid,
+		.track_dirty = core.boot->options.dirty,
 	};
 	m->paging = implementations[mode]->create(&m->paging_env, &m->pc.mem, err);
 	if (!m->paging)

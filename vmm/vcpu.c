@@ -101,6 +101,14 @@ void vcpu_pend_single_step(void)
 			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DBG_BS);
 }
 
+void vcpu_undo_nmi_unblocking(const struct vcpu *v, u64 info)
+{
+	_Static_assert(INTR_INFO_NMI_UNBLOCK == EPT_VIOLATION_NMI_UNBLOCK, "one bit for all");
+	if (!(v->idt_vectoring & INTR_INFO_VALID) && (info & INTR_INFO_NMI_UNBLOCK))
+		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
+			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
+}
+
 void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking)
 {
 	if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))

@@ -47,6 +47,8 @@ struct vcpu {
 	struct exit_stats stats;
 	u8 *vmcs;
 	hpa_t vmcs_hpa;
+	u64 *pml; /* the page-modification log; NULL: none */
+	hpa_t pml_hpa;
 };
 
 /** What a handler wants done. Only the dispatcher acts on it. */
@@ -124,6 +126,11 @@ void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);
 /** Note that a single-step trap is due: pending debug exceptions, BS; unless IA32_DEBUGCTL.BTF asks
  *  for traps on branches only. */
 void vcpu_pend_single_step(void);
+
+/** `info` is the qualification or interruption information of an exit for which bit 12 means that
+ * an IRET had unblocked NMIs when the exit cut it short: block them again (SDM volume 3, section
+ *  28.2.3 "Information About NMI Unblocking Due to IRET"). */
+void vcpu_undo_nmi_unblocking(const struct vcpu *v, u64 info);
 
 /** For vcpu_complete_instruction(), in the cases that are not common. */
 void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Filling in a VMCS: controls, host state, and a guest processor at its first instruction. */
 #include "core.h"
+#include "dirty.h"
 #include "guest/linux.h"
 #include "insn.h"
 #include "machine.h"
@@ -87,6 +88,8 @@ static void set_controls(struct vcpu *v)
 	vmcs_write64(VMCS_LINK_POINTER, VMCS_LINK_NONE);
 	if (cpu2 & CPU2_EPT)
 		vmcs_write64(EPT_POINTER, m->controls.eptp);
+	if (cpu2 & CPU2_PML)
+		dirty_init_log(v);
 	if (cpu2 & CPU2_XSAVES)
 		vmcs_write64(XSS_EXIT_BITMAP, ~0ull);
 	if (cpu2 & CPU2_VPID)

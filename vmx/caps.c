@@ -32,6 +32,7 @@ static const struct vmx_control controls[] = {
 	{WORD_CPU2, CPU2_WBINVD_EXITING, false, "WBINVD exiting"},
 	{WORD_CPU2, CPU2_UNRESTRICTED_GUEST, false, "unrestricted guest"},
 	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID"},
+	{WORD_CPU2, CPU2_PML, false, "enable PML"},
 	{WORD_CPU2, CPU2_XSAVES, false, "enable XSAVES/XRSTORS"},
 
 	{WORD_EXIT, EXIT_SAVE_DEBUG_CONTROLS, true, "save debug controls"},
@@ -87,7 +88,7 @@ enum ask { ASK_NOT, ASK_WANTED, ASK_REQUIRED };
 
 static enum ask ask_for(const struct vmx_control *k, u64 cpu1, u64 cpu2, u64 cpu2_wanted)
 {
-	const u64 paging_only = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID;
+	const u64 paging_only = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID | CPU2_PML;
 
 	if ((k->word == WORD_CPU1 && (cpu1 & k->bit)) || (k->word == WORD_CPU2 && (cpu2 & k->bit)))
 		return ASK_REQUIRED;

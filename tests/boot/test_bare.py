@@ -17,7 +17,8 @@ def check_powered_off(got, status):
     assert "guest powered off" in got.verdict and f"status {status} " in got.verdict
     assert got.last_run == {"paging": "bare", "vcpus": 1, "memory_mib": got.last_run["memory_mib"],
                             "features": None, "outcome": "poweroff", "exit_code": 0, "exits_total": 0,
-                            "cycles_total": 0, "idle_cycles": None, "ticks": None, "reasons": []}
+                            "cycles_total": 0, "idle_cycles": None, "ticks": None,
+                            "pages_written": None, "reasons": []}
     assert got.stats["schema"] == 1 and got.stats["hypervisor"] is None
     assert not (got.out / "work").exists()
 

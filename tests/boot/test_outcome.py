@@ -64,6 +64,16 @@ def test_the_features_of_a_run():
     assert watch("tallyvisor: run 0 features: vid\n").runs == {}
 
 
+def test_the_pages_written():
+    pages = "tallyvisor: pages end: written 5 ever 70\n"
+    assert watch(START + table() + ended() + OFF).runs[1].pages_written is None
+    assert watch(START + table() + pages + ended() + OFF).runs[1].pages_written == 70
+    # The last word counts, and a new run begins without.
+    forged = "tallyvisor: pages end: written 1 ever 2\n"
+    assert watch(START + forged + table() + pages + ended() + OFF).runs[1].pages_written == 70
+    assert watch(forged + START + table() + ended() + OFF).runs[1].pages_written is None
+
+
 def test_nothing_is_over_before_the_machine_is_off():
     assert watch(START + table() + ended()).ending is None
 

@@ -18,7 +18,7 @@
 
 struct fixture {
 	u8 *pool;
-	unsigned used, limit;
+	unsigned used, limit, invalidated;
 	u64 uncached_from, uncached_to; /* what memtype() calls uncacheable */
 	struct paging_env env;
 	struct gmem gm;
@@ -55,7 +55,9 @@ static int memtype(void *ctx, hpa_t hpa, u64 size)
 
 static void invalidate(void *ctx)
 {
-	(void)ctx;
+	struct fixture *f = ctx;
+
+	f->invalidated++;
 }
 
 static int setup(void **state)
@@ -266,6 +268,101 @@ static void exhaustion_is_a_message(void **state)
 	assert_non_null(ept_ops.create(&f->env, &f->gm, err));
 }
 
+static struct paging *create_tracking(struct fixture *f)
+{
+	f->env.track_dirty = true;
+	add(f, 0, MIB(2), GIB(1));
+	add(f, GIB(4), MIB(2), GIB(2));
+	return create(f);
+}
+
+/** What the processor does at the first write to a page. */
+static void write_page(struct paging *p, u64 gpa)
+{
+	*ept_entry((struct ept *)p, GPA(gpa)) |= EPT_ACCESSED | EPT_DIRTY;
+}
+
+static struct paging_dirty dirty(struct paging *p, const u32 *gfn, u64 nr, bool clear)
+{
+	struct paging_dirty d;
+
+	ept_ops.dirty(p, gfn, nr, clear, &d);
+	return d;
+}
+
+static void tracking_takes_small_pages_and_a_log(void **state)
+{
+	struct fixture *f = *state;
+	struct paging_controls c;
+	char err[PAGING_ERROR_MAX];
+
+	add(f, 0, MIB(2), GIB(1));
+	ept_ops.controls(create(f), &c);
+	assert_false(c.cpu2_wanted & CPU2_PML);
+
+	f->gm.nr = 0;
+	struct paging *p = create_tracking(f);
+
+	assert_int_equal(summary(p).pages_4k, 1024);
+	ept_ops.controls(p, &c);
+	assert_true(c.cpu2_wanted & CPU2_PML);
+	assert_false(c.cpu2 & CPU2_PML); /* it can do without */
+
+	f->env.ept_vpid_cap &= ~EPT_CAP_AD;
+	assert_null(ept_ops.create(&f->env, &f->gm, err));
+	assert_non_null(strstr(err, "dirty flags"));
+}
+
+/** With the log of a processor that has one, and by looking at every page: the same numbers. */
+static void written_pages_are_counted(void **state)
+{
+	static const u32 log[] = {0, 0x1ff, 0x100000, 0x100123}, again[] = {0x1ff, 5};
+
+	for (int logged = 0; logged < 2; logged++) {
+		struct fixture *f = *state;
+		struct paging_dirty d;
+
+		f->gm.nr = f->used = f->invalidated = 0;
+		struct paging *p = create_tracking(f);
+
+		for (unsigned i = 0; i < 4; i++)
+			write_page(p, (u64)log[i] << PAGE_SHIFT);
+		/* A look changes nothing ... */
+		for (unsigned i = 0; i < 2; i++) {
+			d = dirty(p, logged ? log : NULL, 4, false);
+			assert_int_equal(d.pages, 4);
+			assert_int_equal(d.ever, 4);
+		}
+		assert_int_equal(f->invalidated, 0);
+		/* ... a new beginning makes the processor set the flags again. */
+		d = dirty(p, logged ? log : NULL, 4, true);
+		assert_int_equal(d.pages, 4);
+		assert_int_equal(f->invalidated, 1);
+		d = dirty(p, logged ? log : NULL, 0, true);
+		assert_int_equal(d.pages, 0);
+		assert_int_equal(d.ever, 4);
+		assert_int_equal(f->invalidated, 1); /* there was nothing to forget */
+
+		for (unsigned i = 0; i < 2; i++)
+			write_page(p, (u64)again[i] << PAGE_SHIFT);
+		d = dirty(p, logged ? again : NULL, 2, true);
+		assert_int_equal(d.pages, 2);
+		assert_int_equal(d.ever, 5); /* page 0x1ff was known */
+		/* The permissions, the addresses and the types are untouched. */
+		assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+		assert_int_equal(*ept_entry((struct ept *)p, GPA(0x1ff000)) & 0xfff,
+				 EPT_RWX | MEMTYPE_WB << EPT_MEMTYPE_SHIFT | EPT_ACCESSED);
+	}
+}
+
+static void the_log_may_name_what_is_not_mapped(void **state)
+{
+	static const u32 log[] = {0x200, 0xfee00, 0xffffffff};
+	struct paging *p = create_tracking(*state);
+
+	assert_int_equal(dirty(p, log, 3, true).pages, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -280,6 +377,9 @@ int main(void)
 		T(the_audit_finds_a_stray_leaf),
 		T(overlap_is_refused),
 		T(exhaustion_is_a_message),
+		T(tracking_takes_small_pages_and_a_log),
+		T(written_pages_are_counted),
+		T(the_log_may_name_what_is_not_mapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

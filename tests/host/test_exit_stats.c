@@ -156,7 +156,11 @@ static void other_leaves_are_not_ours(void **state)
 
 static void snapshot_leaf(void **state)
 {
-	struct exit_snapshot snap = {.seq = 3, .ticks = 0x1122334455667788ull, .stats = sample()};
+	struct exit_snapshot snap = {.seq = 3,
+				     .ticks = 0x1122334455667788ull,
+				     .stats = sample(),
+				     .pages_written = 0x8877665544332211ull,
+				     .pages_ever = 0x0123456789abcdefull};
 	struct exit_totals t = exit_stats_totals(&snap.stats);
 	struct cpuid_regs r;
 
@@ -178,7 +182,9 @@ static void snapshot_leaf(void **state)
 	exit_snapshot_cpuid(&snap, TV_READ_TIME, &r);
 	assert_true(((u64)r.ebx << 32 | r.eax) == snap.stats.idle_cycles);
 	assert_true(((u64)r.edx << 32 | r.ecx) == snap.ticks);
-	exit_snapshot_cpuid(&snap, TV_READ_TIME + 1, &r);
+	exit_snapshot_cpuid(&snap, TV_READ_PAGES, &r);
+	assert_regs(&r, 0x44332211, 0x88776655, 0x89abcdef, 0x01234567);
+	exit_snapshot_cpuid(&snap, TV_READ_PAGES + 1, &r);
 	assert_regs(&r, 0, 0, 0, 0);
 }
 
@@ -228,6 +234,17 @@ static void table_as_documented(void **state)
 		       "tallyvisor:  85 WRMSRNS_IMM                           1                  0"
 		       "            0   0.0%\n"
 		       "tallyvisor: exits end: done\n");
+}
+
+static void pages_follow_the_table(void **state)
+{
+	struct exit_snapshot snap = {.seq = 1, .pages_written = 3, .pages_ever = 17};
+	static struct text t;
+
+	(void)state;
+	exit_stats_print(&snap, "> ", "key", collect, &t);
+	assert_string_equal(strstr(t.buf, "> exits key: done"),
+			    "> exits key: done\n> pages key: written 3 ever 17\n");
 }
 
 static void table_of_nothing(void **state)
@@ -287,6 +304,7 @@ int main(void)
 		cmocka_unit_test(impossible_reasons_read_zero),
 		cmocka_unit_test(other_leaves_are_not_ours),
 		cmocka_unit_test(snapshot_leaf),
+		cmocka_unit_test(pages_follow_the_table),
 		cmocka_unit_test(table_as_documented),
 		cmocka_unit_test(table_of_nothing),
 		cmocka_unit_test(rows_stay_below_100_columns),

@@ -156,6 +156,8 @@ static void what_depends_goes_along(void **state)
 			 FEATURE_BIT(TPR_SHADOW) | apic);
 	assert_int_equal(features_with_dependents(FEATURE_BIT(EPT_2M) | FEATURE_BIT(VPID)),
 			 FEATURE_BIT(EPT_2M) | FEATURE_BIT(EPT_1G) | FEATURE_BIT(VPID));
+	assert_int_equal(features_with_dependents(FEATURE_BIT(EPT_AD)),
+			 FEATURE_BIT(EPT_AD) | FEATURE_BIT(PML));
 }
 
 /** Each one by itself: it is gone, with what needs it, and nothing else has changed. */

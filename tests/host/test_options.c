@@ -160,6 +160,9 @@ static void test_words_and_numbers(void **state)
 	refuse("leaves=2020", "leaves=2020 is not possible: write leaves=2021 or leaves=2022");
 	assert_int_equal(accept("screen=0").screen, 0);
 	refuse("screen=", "screen= is not possible: write screen=0 or screen=1");
+	assert_int_equal(accept("").dirty, 0);
+	assert_int_equal(accept("dirty=1").dirty, 1);
+	refuse("dirty=yes", "dirty=yes is not possible: write dirty=0 or dirty=1");
 	refuse("verbose=2", "verbose=2 is not possible: write verbose=0 or verbose=1");
 	assert_int_equal(accept("poll_ms=0").poll_ms, 0);
 	assert_int_equal(accept("poll_ms=10000").poll_ms, 10000);
@@ -175,7 +178,7 @@ static void test_features_off(void **state)
 	static const char known[] =
 		" is not possible: the features are tpr-shadow apic-access apic-register vid "
 		"virtual-x2apic preemption-timer rdtscp invpcid xsaves vpid unrestricted-guest "
-		"wbinvd-exiting load-pat ept-2m ept-1g ept-ad";
+		"wbinvd-exiting load-pat ept-2m ept-1g ept-ad pml";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -206,7 +209,7 @@ static void test_features_off(void **state)
 	refuse("features-=vpid,ept", "features-=ept is not possible: paging=ept is built on it");
 	refuse("features=vpid", "unknown option \"features\" (did you mean \"features-\"?): the "
 				"options are paging= mem= kernel= initrd= module= leaves= poll_ms= "
-				"features-= crash= screen= verbose=");
+				"features-= dirty= crash= screen= verbose=");
 }
 
 static void test_paths(void **state)
@@ -270,7 +273,7 @@ static void test_modules(void **state)
 static void test_unknown_names(void **state)
 {
 	static const char known[] = "the options are paging= mem= kernel= initrd= module= leaves= "
-				    "poll_ms= features-= crash= screen= verbose=";
+				    "poll_ms= features-= dirty= crash= screen= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -308,10 +311,10 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
-		      "module= leaves= poll_ms= features-= crash= screen= "
+		      "module= leaves= poll_ms= features-= dirty= crash= screen= "
 		      "verbose=");
 	refuse("\"--\" x", "unknown option \"--\": the options are paging= mem= kernel= initrd= "
-			   "module= leaves= poll_ms= features-= crash= screen= "
+			   "module= leaves= poll_ms= features-= dirty= crash= screen= "
 			   "verbose=");
 }
 

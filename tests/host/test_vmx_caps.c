@@ -121,7 +121,8 @@ static void everything_there(void **state)
 	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID,
 					&out, note, &m));
 	assert_int_equal(m.required, 0);
-	assert_int_equal(m.nr, 0);
+	assert_int_equal(m.nr, 1);
+	assert_string_equal(m.last, "enable XSAVES/XRSTORS"); /* came with Skylake */
 	assert_true(out.word[WORD_CPU2] & CPU2_EPT);
 	assert_true(out.word[WORD_CPU2] & CPU2_UNRESTRICTED_GUEST);
 	assert_true(out.word[WORD_CPU1] & CPU1_HLT_EXITING);
@@ -142,6 +143,12 @@ static void paging_decides_about_ept(void **state)
 	/* A mode that does not ask for EPT does not get it, nor what depends on it. */
 	assert_true(vmx_choose_controls(&caps, 0, 0, 0, &out, NULL, NULL));
 	assert_false(out.word[WORD_CPU2] & (CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID));
+	/* A log of written pages is for those who ask: it costs exits. */
+	caps.may1[WORD_CPU2] |= (u32)CPU2_PML;
+	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, 0, &out, NULL, NULL));
+	assert_false(out.word[WORD_CPU2] & CPU2_PML);
+	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, CPU2_PML, &out, NULL, NULL));
+	assert_true(out.word[WORD_CPU2] & CPU2_PML);
 	/* One that does, on a processor without it, is refused by name. */
 	struct missing m = {0};
 
@@ -174,6 +181,7 @@ static void each_required_control_is_missed(void **state)
 		struct vmx_caps caps;
 		struct missing m = {0};
 
+		c.cpu2 |= CPU2_XSAVES << 32; /* nothing else is missing */
 		vmx_caps_read(&caps, 0, read_msr, &c);
 		caps.may1[required[i].word] &= ~(u32)required[i].bit;
 		assert_false(vmx_choose_controls(&caps, 0, CPU2_EPT, CPU2_INVPCID, &out, note, &m));

@@ -98,6 +98,7 @@ static bool read_counters(struct exit_snapshot *s)
 		if (exit_reason_name(nr))
 			read_pair(nr, &s->stats.count[nr], &s->stats.cycles[nr]);
 	read_pair(TV_READ_TIME, &s->stats.idle_cycles, &s->ticks);
+	read_pair(TV_READ_PAGES, &s->pages_written, &s->pages_ever);
 	read_pair(TV_READ_TOTAL, &count, &cycles);
 	sum = exit_stats_totals(&s->stats);
 	return sum.count == count && sum.cycles == cycles;
@@ -149,7 +150,11 @@ static void print_json(const struct exit_snapshot *s, FILE *out)
 			(unsigned long long)s->stats.cycles[nr]);
 		separator = ",";
 	}
-	fputs("]}\n", out);
+	fputs("]", out);
+	if (s->pages_ever)
+		fprintf(out, ",\"pages_written\":%llu,\"pages_ever\":%llu",
+			(unsigned long long)s->pages_written, (unsigned long long)s->pages_ever);
+	fputs("}\n", out);
 }
 
 static void print(const struct exit_snapshot *s, const char *title, bool json, FILE *out)
@@ -168,6 +173,8 @@ static struct reading difference(const struct reading *after, const struct readi
 
 	d.snap.seq = after->snap.seq;
 	d.snap.ticks = after->snap.ticks - before->snap.ticks;
+	d.snap.pages_written = after->snap.pages_written; /* since the snapshot before it */
+	d.snap.pages_ever = after->snap.pages_ever;
 	exit_stats_sub(&d.snap.stats, &after->snap.stats, &before->snap.stats);
 	return d;
 }

@@ -29,6 +29,7 @@ _BLOCK = re.compile(rf"tallyvisor: exits end: seq {_NUMBER} ticks {_NUMBER} idle
                     rf"total {_NUMBER} cycles {_NUMBER}")
 _ROW = re.compile(rf"tallyvisor: +{_NUMBER} (\S+) +{_NUMBER} +{_NUMBER} +\d+ +\d+\.\d%")
 _HEADER = re.compile(r"tallyvisor: +nr reason ")
+_PAGES = re.compile(rf"tallyvisor: pages end: written {_NUMBER} ever {_NUMBER}")
 _DONE = "tallyvisor: exits end: done"
 # The second follows where no way of switching off worked.
 _OFF = ("tallyvisor: machine off",
@@ -70,6 +71,7 @@ class Run:
     vcpus: int
     memory_mib: int
     features: list[str] | None = None  # the optional VMX features it runs with
+    pages_written: int | None = None  # by the guest; None: nobody counted
     outcome: str | None = None
     exit_code: int | None = None
     block: Block | None = None
@@ -95,6 +97,7 @@ class Watch:
         self._partial = b""
         self._open: Block | None = None  # a table that is being printed
         self._table: Block | None = None  # the last complete one
+        self._pages: int | None = None  # what the line below that table said
         self._run = 0  # number of the run that was announced last
         self.runs: dict[int, Run] = {}
         self.version: str | None = None
@@ -181,13 +184,15 @@ class Watch:
         if match := _RUN.fullmatch(text):
             self._run = int(match[1])
             self.runs[self._run] = Run(match[2], int(match[3]), int(match[4]))
-            self._table = None
+            self._table = self._pages = None
             self.guest_panic = self.guest_status = None
             self.reason = ""
         elif (match := _FEATURES.fullmatch(text)) and int(match[1]) in self.runs:
             run = self.runs[int(match[1])]
             if run.features is None:  # the hypervisor speaks first
                 run.features = match[2].split()
+        elif (match := _PAGES.fullmatch(text)) and self._run in self.runs:
+            self._pages = int(match[2])
         elif (match := _ENDED.fullmatch(text)) and int(match[1]) in self.runs:
             self._end_run(int(match[1]), match[2], int(match[3]))
         elif text in _OFF and self.runs.get(self._run, Run("", 0, 0)).outcome:
@@ -206,6 +211,7 @@ class Watch:
         if self.guest_panic is not None and outcome != POWEROFF:
             outcome = PANIC
         run.outcome, run.exit_code, run.block = outcome, code, self._table
+        run.pages_written = self._pages
         self._run = number
         # What was announced under a higher number was not the hypervisor's.
         for other in [n for n in self.runs if n > number]:

@@ -16,7 +16,7 @@ def run_entry(run: Run) -> dict:
     entry = {"paging": run.paging, "vcpus": run.vcpus, "memory_mib": run.memory_mib,
              "features": run.features, "outcome": run.outcome, "exit_code": run.exit_code,
              "exits_total": 0, "cycles_total": 0, "idle_cycles": None, "ticks": None,
-             "reasons": []}
+             "pages_written": run.pages_written, "reasons": []}
     if run.block:
         entry.update(exits_total=run.block.exits_total, cycles_total=run.block.cycles_total,
                      idle_cycles=run.block.idle_cycles, ticks=run.block.ticks,

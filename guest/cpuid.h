@@ -43,7 +43,7 @@ struct cpuid_policy {
 	u8 maxphyaddr; /* at most this many bits; 0: as many as the host */
 	/* What the VMCS can give the guest. Init clears those that the host's CPUID lacks, but
 	 * for the last two: they are the virtual local APIC's. */
-	bool rdtscp, invpcid, xsaves, tsc_deadline, x2apic;
+	bool rdtscp, invpcid, xsaves, pat, tsc_deadline, x2apic;
 	bool hide_rdrand;  /* RDRAND and RDSEED */
 	bool hide_1g;	   /* 1 GiB pages */
 	bool fast_strings; /* IA32_MISC_ENABLE bit 0, as the processor has it */

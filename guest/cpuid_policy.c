@@ -27,6 +27,7 @@ enum condition {
 	COND_RDTSCP,
 	COND_INVPCID,
 	COND_XSAVES,
+	COND_PAT,
 	COND_RDRAND,
 	COND_PAGE1G,
 	COND_X2APIC,
@@ -104,6 +105,8 @@ static bool condition_holds(const struct cpuid_policy *p, u8 condition)
 		return p->invpcid;
 	case COND_XSAVES:
 		return p->xsaves;
+	case COND_PAT:
+		return p->pat;
 	case COND_RDRAND:
 		return !p->hide_rdrand;
 	case COND_PAGE1G:
@@ -337,6 +340,7 @@ static void init_registers(struct cpuid_policy *p)
 	p->rdtscp = shown(p, 0x80000001u, 0, CPUID_EDX, 27) || shown(p, 7, 0, CPUID_ECX, 22);
 	p->invpcid = shown(p, 7, 0, CPUID_EBX, 10);
 	p->tsc_adjust = shown(p, 7, 0, CPUID_EBX, 1);
+	p->pat = shown(p, 1, 0, CPUID_EDX, 16);
 	p->xsaves = shown(p, 0xd, 1, CPUID_EAX, 3);
 }
 

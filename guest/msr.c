@@ -31,6 +31,7 @@ enum condition {
 	COND_x2apic,
 	COND_rdtscp,
 	COND_xsaves,
+	COND_pat,
 };
 
 struct row {
@@ -58,6 +59,8 @@ static bool condition_holds(const struct cpuid_policy *p, u8 condition)
 		return p->rdtscp;
 	case COND_xsaves:
 		return p->xsaves;
+	case COND_pat:
+		return p->pat;
 	default:
 		return true;
 	}

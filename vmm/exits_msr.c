@@ -8,12 +8,6 @@
 #include "run.h"
 #include "vmcs.h"
 
-static bool pat_switched(const struct vcpu *v)
-{
-	return (v->machine->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT) &&
-	       (v->machine->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT);
-}
-
 static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
 {
 	switch (msr) {
@@ -21,7 +15,7 @@ static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
 		*value = vmcs_read64(GUEST_IA32_EFER);
 		return true;
 	case MSR_IA32_CR_PAT:
-		*value = pat_switched(v) ? vmcs_read64(GUEST_IA32_PAT) : rdmsr(MSR_IA32_CR_PAT);
+		*value = vmcs_read64(GUEST_IA32_PAT);
 		return true;
 	case MSR_IA32_DEBUGCTLMSR:
 		*value = vmcs_read64(GUEST_IA32_DEBUGCTL);
@@ -59,14 +53,11 @@ static bool pat_valid(u64 pat)
 	return true;
 }
 
-static bool write_pat(struct vcpu *v, u64 value)
+static bool write_pat(u64 value)
 {
 	if (!pat_valid(value))
 		return false;
-	if (pat_switched(v))
-		vmcs_write64(GUEST_IA32_PAT, value);
-	else if (value != rdmsr(MSR_IA32_CR_PAT))
-		return false; /* said at boot: this processor cannot switch the PAT */
+	vmcs_write64(GUEST_IA32_PAT, value);
 	return true;
 }
 
@@ -85,7 +76,7 @@ static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
 	case MSR_EFER:
 		return write_efer(v, value);
 	case MSR_IA32_CR_PAT:
-		return write_pat(v, value);
+		return write_pat(value);
 	case MSR_IA32_DEBUGCTLMSR:
 		/* Branch records and BTS are hidden: only single-stepping on branches is left. */
 		if (value & ~DEBUGCTL_BTF)

@@ -75,6 +75,8 @@ static void init_cpuid(struct machine *m, u32 paging)
 	p->rdtscp = m->vmx.word[WORD_CPU2] & CPU2_RDTSCP;
 	p->invpcid = m->vmx.word[WORD_CPU2] & CPU2_INVPCID;
 	p->xsaves = m->vmx.word[WORD_CPU2] & CPU2_XSAVES;
+	p->pat = (m->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT) &&
+		 (m->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT);
 	p->tsc_deadline = true;
 	p->x2apic = true;
 	p->fast_strings = rdmsr(MSR_IA32_MISC_ENABLE) & MISC_ENABLE_FAST_STRING;

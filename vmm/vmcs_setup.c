@@ -212,6 +212,9 @@ static void reset_live_state(struct vcpu *v)
 		wrmsr(MSR_TSC_AUX, 0);
 	if (v->machine->cpuid.xsaves)
 		wrmsr(MSR_IA32_XSS, 0);
+	/* Without a PAT of its own the guest expects what a processor without any would do. */
+	if (!v->machine->cpuid.pat)
+		wrmsr(MSR_IA32_CR_PAT, PAT_INIT);
 	write_dr0(0);
 	write_dr1(0);
 	write_dr2(0);

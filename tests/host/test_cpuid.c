@@ -104,6 +104,7 @@ static const struct cpuid_policy everything = {
 	.rdtscp = true,
 	.invpcid = true,
 	.xsaves = true,
+	.pat = true,
 	.tsc_deadline = true,
 	.x2apic = true,
 };
@@ -221,17 +222,19 @@ static void policy_switches(void **state)
 	struct cpuid_regs r;
 
 	(void)state;
-	none.rdtscp = none.invpcid = none.xsaves = none.tsc_deadline = none.x2apic = false;
+	none.rdtscp = none.invpcid = none.xsaves = none.pat = none.tsc_deadline = none.x2apic =
+		false;
 	none.hide_rdrand = none.hide_1g = true;
 	p = policy_on(&future, none);
 	r = ask(&p, 1, 0);
 	assert_int_equal(r.ecx, 0xf7fa3203 & ~(BIT(21) | BIT(24) | BIT(30)));
+	assert_false(r.edx & BIT(16));
 	r = ask(&p, 7, 0);
 	assert_int_equal(r.ebx, 0xfdbf27eb & ~(BIT(10) | BIT(18)));
 	assert_int_equal(r.ecx, 0x1a405f4f & ~BIT(22));
 	assert_int_equal(ask(&p, 0x80000001, 0).edx, 0x2c100800 & ~(BIT(26) | BIT(27)));
 	assert_int_equal(ask(&p, 0xd, 1).eax, 7);
-	assert_false(p.has_1g || p.rdtscp || p.invpcid || p.xsaves);
+	assert_false(p.has_1g || p.rdtscp || p.invpcid || p.xsaves || p.pat);
 
 	/* The APIC's features are virtual: they need no host. */
 	p = policy_on(&lynnfield, everything);

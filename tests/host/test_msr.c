@@ -44,6 +44,7 @@ static int setup(void **state)
 		.maxphyaddr = 40,
 		.rdtscp = true,
 		.xsaves = true,
+		.pat = true,
 		.tsc_deadline = true,
 		.x2apic = true,
 		.tsc_adjust = true,
@@ -211,7 +212,8 @@ static void follows_cpuid(void **state)
 	struct fixture *f = *state;
 
 	f->policy.rdtscp = f->policy.xsaves = f->policy.tsc_deadline = false;
-	f->policy.x2apic = f->policy.tsc_adjust = false;
+	f->policy.x2apic = f->policy.tsc_adjust = f->policy.pat = false;
+	assert_absent(f, MSR_IA32_CR_PAT);
 	assert_absent(f, MSR_TSC_AUX);
 	assert_absent(f, MSR_IA32_XSS);
 	assert_absent(f, MSR_IA32_TSC_DEADLINE);

@@ -71,7 +71,7 @@ static void say_missing(void *ctx, const struct vmx_control *k)
 {
 	(void)ctx;
 	if (k->required)
-		klog("missing VMX control: %s (required)", k->name);
+		klog("missing VMX control: %s", k->name);
 }
 
 /** One line for each optional feature that is not there, and what that means. */

@@ -59,6 +59,13 @@ def test_without_all_that_can_be_spared(run):
                          got.serial, re.MULTILINE)
 
 
+@pytest.mark.bochs
+def test_pages_cannot_be_counted_without_dirty_flags(run):
+    got = run(**BOCHS, options="dirty=1 features-=ept-ad")
+    assert got.exit_code == 4 and got.last_run["outcome"] == "refused"
+    assert "dirty=1 is not possible" in got.verdict and "features-= takes them away" in got.verdict
+
+
 PAGES = re.compile(r"^pages command: written (\d+) ever (\d+)$", re.MULTILINE)
 
 

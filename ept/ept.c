@@ -214,12 +214,26 @@ static enum paging_verdict ept_violation(struct paging *p, gpa_t gpa, u64 qualif
 	return qualification & (7 << 3) ? PAGING_BROKEN : PAGING_MMIO;
 }
 
+static bool ept_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
+{
+	struct ept *e = (struct ept *)p;
+	u64 *entry = walk_to(e, gpa, 1);
+
+	if (!entry)
+		return false;
+	e->overlay = hpa.v ? hpa.v | EPT_RWX | (u64)MEMTYPE_WB << EPT_MEMTYPE_SHIFT : 0;
+	e->overlay_gpa = gpa;
+	*entry = e->overlay;
+	return true;
+}
+
 static void ept_summary(const struct paging *p, struct paging_summary *s)
 {
 	*s = to_ept(p)->summary;
 }
 
 struct audit {
+	const struct ept *e;
 	const struct gmem *gm;
 	u64 bad;
 };
@@ -230,15 +244,17 @@ static void audit_leaf(void *ctx, gpa_t gpa, u64 entry, u64 size)
 	const struct gmem_slot *s = gmem_slot(a->gm, gpa);
 	u64 hpa = entry & EPT_ADDR_MASK & ~(size - 1);
 
+	if (entry == a->e->overlay && gpa.v == a->e->overlay_gpa.v)
+		return;
 	if (!s || gpa.v + size > s->gpa.v + s->size || hpa != s->hpa.v + (gpa.v - s->gpa.v))
 		a->bad++;
 }
 
 static u64 ept_audit(const struct paging *p, const struct gmem *gm)
 {
-	struct audit a = {.gm = gm};
+	struct audit a = {.e = to_ept(p), .gm = gm};
 
-	ept_for_each_leaf(to_ept(p), audit_leaf, &a);
+	ept_for_each_leaf(a.e, audit_leaf, &a);
 	return a.bad;
 }
 
@@ -247,6 +263,7 @@ const struct paging_ops ept_ops = {
 	.create = ept_create,
 	.controls = ept_controls,
 	.ept_violation = ept_violation,
+	.overlay = ept_overlay,
 	.summary = ept_summary,
 	.audit = ept_audit,
 	.dirty = ept_dirty,

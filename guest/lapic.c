@@ -31,6 +31,14 @@ static void vector_assign(struct lapic *l, u32 base, u8 vector, bool set)
 	lapic_set_reg(l, word, set ? old | bit : old & ~bit);
 }
 
+static void assign_tmr(struct lapic *l, u8 vector, bool level)
+{
+	if (vector_test(l, LAPIC_TMR, vector) == level)
+		return;
+	vector_assign(l, LAPIC_TMR, vector, level);
+	l->tmr_changed = true;
+}
+
 /* The highest bit set in the lowest `words` words, or -1. */
 static s16 vector_highest(const struct lapic *l, u32 base, unsigned words)
 {
@@ -43,10 +51,19 @@ static s16 vector_highest(const struct lapic *l, u32 base, unsigned words)
 	return -1;
 }
 
-void lapic_resync(struct lapic *l)
+int lapic_highest_irr(const struct lapic *l)
 {
-	l->max_irr = vector_highest(l, LAPIC_IRR, VECTOR_WORDS);
-	l->max_isr = vector_highest(l, LAPIC_ISR, VECTOR_WORDS);
+	return l->virtual_delivery ? vector_highest(l, LAPIC_IRR, VECTOR_WORDS) : l->max_irr;
+}
+
+int lapic_highest_isr(const struct lapic *l)
+{
+	return l->virtual_delivery ? vector_highest(l, LAPIC_ISR, VECTOR_WORDS) : l->max_isr;
+}
+
+u32 lapic_tmr(const struct lapic *l, unsigned word)
+{
+	return lapic_reg(l, LAPIC_TMR + word * 16);
 }
 
 /* Section 11.12.10.2 "Deriving Logical x2APIC ID from the Local x2APIC ID" for the LDR. */
@@ -63,6 +80,7 @@ void lapic_load_id(struct lapic *l)
 void lapic_reset_registers(struct lapic *l)
 {
 	memset(l->page, 0, PAGE_SIZE);
+	memset(l->kept, 0, sizeof(l->kept));
 	lapic_load_id(l);
 	lapic_set_reg(l, LAPIC_VERSION, LAPIC_VERSION_VALUE);
 	lapic_set_reg(l, LAPIC_DFR, ~0u);
@@ -71,7 +89,9 @@ void lapic_reset_registers(struct lapic *l)
 		lapic_set_reg(l, lvt, LVT_MASKED);
 	lapic_timer_reset(l);
 	l->esr_pending = 0;
-	lapic_resync(l);
+	l->tmr_changed = true;
+	l->max_irr = -1;
+	l->max_isr = -1;
 }
 
 void lapic_init(struct lapic *l, u32 id, bool bsp, u8 *page, const struct gclock *clock,
@@ -106,17 +126,20 @@ void lapic_virtual_wire(struct lapic *l)
 u8 lapic_ppr(const struct lapic *l)
 {
 	u8 tpr = (u8)lapic_reg(l, LAPIC_TPR);
-	u8 isrv = l->max_isr < 0 ? 0 : l->max_isr & 0xf0;
+	int isr = lapic_highest_isr(l);
+	u8 isrv = isr < 0 ? 0 : isr & 0xf0;
 
 	return (tpr & 0xf0) >= isrv ? tpr : isrv;
 }
 
 int lapic_pending(const struct lapic *l)
 {
+	int irr = lapic_highest_irr(l);
+
 	/* Most calls end here. A globally disabled APIC has an empty IRR. */
-	if (l->max_irr < 0)
+	if (irr < 0)
 		return -1;
-	return (l->max_irr & 0xf0) > (lapic_ppr(l) & 0xf0) ? l->max_irr : -1;
+	return (irr & 0xf0) > (lapic_ppr(l) & 0xf0) ? irr : -1;
 }
 
 void lapic_ack(struct lapic *l, u8 vector)
@@ -136,7 +159,7 @@ static void accept_vector(struct lapic *l, u8 vector, bool level)
 		return;
 	}
 	vector_assign(l, LAPIC_IRR, vector, true);
-	vector_assign(l, LAPIC_TMR, vector, level);
+	assign_tmr(l, vector, level);
 	l->max_irr = MAX(l->max_irr, vector);
 }
 
@@ -247,13 +270,18 @@ static void eoi_lint0(struct lapic *l, u8 vector)
 /* Section 11.8.5 "Signaling Interrupt Servicing Completion". */
 void lapic_eoi(struct lapic *l)
 {
-	u8 vector;
+	int isr = lapic_highest_isr(l);
+	u8 vector = (u8)isr;
 
-	if (l->max_isr < 0)
+	if (isr < 0)
 		return;
-	vector = (u8)l->max_isr;
 	vector_assign(l, LAPIC_ISR, vector, false);
 	l->max_isr = vector_highest(l, LAPIC_ISR, vector / 32u + 1);
+	lapic_eoi_virtualized(l, vector);
+}
+
+void lapic_eoi_virtualized(struct lapic *l, u8 vector)
+{
 	if (!vector_test(l, LAPIC_TMR, vector))
 		return;
 	eoi_lint0(l, vector);

@@ -3,10 +3,11 @@
  * The local APIC of one vcpu (SDM volume 3, chapter 11 "Advanced Programmable Interrupt
  * Controller (APIC)"): xAPIC and x2APIC, the timer in its three modes, IPIs, priorities.
  *
- * The registers live in a 4 KiB page in the architectural layout, so that the same page can later
- * serve as the processor's virtual-APIC page. What the structure below keeps beside it is either
- * not a register of that page (MSRs, the timer's phase, the pins) or a cache named as such, which
- * lapic_resync() computes anew.
+ * The registers live in a 4 KiB page in the architectural layout: it may serve as the processor's
+ * virtual-APIC page (chapter 30 "APIC Virtualization and Virtual Interrupts"). What the structure
+ * below keeps beside it is either not a register of that page (MSRs, the timer's phase, the pins)
+ * or a cache named as such. Where the processor uses the page,
+ * the TPR in it is the processor's to change; with virtual-interrupt delivery IRR and ISR are, too.
  *
  * Policies, where the SDM leaves a choice:
  * - IA32_APIC_BASE accepts the default base address only; any other raises #GP, reserved bits and
@@ -30,6 +31,9 @@
 #include "types.h"
 
 #define LAPIC_DEFAULT_BASE 0xfee00000ull
+
+/** So many registers of 16 bytes has a local APIC. */
+#define LAPIC_KEPT 64
 
 enum apic_delivery {
 	APIC_FIXED = 0,
@@ -71,8 +75,12 @@ struct lapic {
 	bool has_tsc_deadline; /* the same */
 	u64 apic_base;	       /* IA32_APIC_BASE */
 	u8 *page;	       /* 4 KiB, caller's: registers at their xAPIC offsets */
+	bool virtual_delivery; /* the processor changes IRR and ISR: the caches are not used */
+	bool tmr_changed;      /* since whoever needs to know set it to false */
 	s16 max_irr, max_isr;  /* caches: highest bit set in IRR and in ISR, -1: none */
-	u64 tsc_deadline;      /* IA32_TSC_DEADLINE, 0: disarmed */
+	/* Registers as they were last written here, by offset / 16, for lapic_written(). */
+	u32 kept[LAPIC_KEPT];
+	u64 tsc_deadline; /* IA32_TSC_DEADLINE, 0: disarmed */
 	/* The running timer. Mode, period and divider are kept apart from the page: a processor
 	 * that virtualizes register writes changes the page before it tells us. */
 	u32 timer_mode;	  /* bits 18:17 of the timer's LVT entry */
@@ -113,15 +121,21 @@ void lapic_init_reset(struct lapic *l);
  *  without firmware that then use the 8259 pair. */
 void lapic_virtual_wire(struct lapic *l);
 
-/** Compute the caches (max_irr, max_isr) from the page, after something else wrote it. */
-void lapic_resync(struct lapic *l);
-
 /** xAPIC register access; offset 0-0xfff from the APIC base. Writes count as 32-bit accesses at
  *  multiples of 16 only; reads may also fetch 1, 2 or 4 bytes that lie within such a register.
  *  Other accesses, undefined by section 11.4.1 "The Local APIC Block Diagram", read 0 and write
  *  nothing. Outside xAPIC mode nothing is there: reads give all-ones. */
 u64 lapic_mmio_read(void *l, u64 offset, unsigned size);
 void lapic_mmio_write(void *l, u64 offset, unsigned size, u64 value);
+
+/** The processor has written the guest's value to the register at `offset` (0-0x3ff) of the page,
+ * as APIC-register virtualization does: let the write have its effect, checks and all.
+ * Section 30.4.3.3 "APIC-Write VM Exits". */
+void lapic_written(struct lapic *l, u32 offset);
+
+/** The processor has virtualized an EOI of `vector`: the rest of what an EOI does. Section 30.1.4
+ *  "EOI Virtualization". */
+void lapic_eoi_virtualized(struct lapic *l, u8 vector);
 
 /** MSRs 0x1b (IA32_APIC_BASE), 0x6e0 (IA32_TSC_DEADLINE) and 0x800-0x8ff (x2APIC).
  *  False: the access must raise #GP(0), and nothing has changed. */
@@ -152,6 +166,14 @@ void lapic_set_lint(struct lapic *l, unsigned pin, bool level);
  *  After It Has Been Software Disabled"). */
 int lapic_pending(const struct lapic *l);
 
+/** The highest vector in IRR and in ISR, deliverable or not, or -1. */
+int lapic_highest_irr(const struct lapic *l);
+int lapic_highest_isr(const struct lapic *l);
+
+/** Were bits `32 * word` and up of the TMR set on acceptance? (For the EOI-exit bitmap; `word`
+ * < 8.) */
+u32 lapic_tmr(const struct lapic *l, unsigned word);
+
 /** The processor took `vector`: IRR to ISR. */
 void lapic_ack(struct lapic *l, u8 vector);
 
@@ -174,6 +196,12 @@ void lapic_advance(struct lapic *l, u64 now);
 static inline bool lapic_x2apic(const struct lapic *l)
 {
 	return (l->apic_base & 0xc00) == 0xc00;
+}
+
+/** Where the registers are in xAPIC mode, guest-physical. */
+static inline u64 lapic_base(const struct lapic *l)
+{
+	return l->apic_base & PAGE_MASK & (BIT(52) - 1);
 }
 
 static inline bool lapic_enabled(const struct lapic *l)

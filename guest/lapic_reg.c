@@ -190,6 +190,17 @@ void lapic_reg_write(struct lapic *l, u32 offset, u32 value)
 	}
 }
 
+void lapic_written(struct lapic *l, u32 offset)
+{
+	u32 value;
+
+	offset &= (LAPIC_KEPT - 1) * 16;
+	value = lapic_reg(l, offset);
+	/* Writers look at the register as it was: at bits that software may not change, for one. */
+	lapic_set_reg(l, offset, l->kept[offset / 16]);
+	lapic_reg_write(l, offset, value);
+}
+
 static bool xapic_mode(const struct lapic *l)
 {
 	return lapic_enabled(l) && !lapic_x2apic(l);

@@ -81,6 +81,9 @@ static inline u32 lapic_reg(const struct lapic *l, u32 offset)
 static inline void lapic_set_reg(struct lapic *l, u32 offset, u32 value)
 {
 	*(lapic_reg_t *)(l->page + offset) = value;
+	/* The upper half of an x2APIC's ICR is at no multiple of 16, and not the processor's. */
+	if (offset % 16 == 0)
+		l->kept[offset / 16] = value;
 }
 
 static inline bool lapic_software_enabled(const struct lapic *l)

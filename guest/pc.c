@@ -21,8 +21,9 @@ static void kick_if_needed(struct pc *pc, unsigned vcpu)
 {
 	const struct lapic *l = &pc->lapic[vcpu];
 
+	/* Not only what can be delivered now: the processor may have to be told of what waits. */
 	if (l->nmi_pending || l->init_pending || l->sipi_pending || extint_pending(l) ||
-	    lapic_pending(l) >= 0)
+	    lapic_highest_irr(l) >= 0)
 		pc->cfg.kick(pc->cfg.kick_ctx, vcpu);
 }
 
@@ -105,7 +106,18 @@ u8 pc_ack_irq(struct pc *pc, unsigned vcpu)
 		lapic_ack(l, vector);
 		return vector;
 	}
-	vector = pic_ack(&pc->pic);
+	return pc_ack_extint(pc);
+}
+
+bool pc_extint_pending(const struct pc *pc, unsigned vcpu)
+{
+	return extint_pending(&pc->lapic[vcpu]);
+}
+
+u8 pc_ack_extint(struct pc *pc)
+{
+	u8 vector = pic_ack(&pc->pic);
+
 	update_intr(pc);
 	return vector;
 }
@@ -253,7 +265,7 @@ void pc_pio_write(struct pc *pc, unsigned vcpu, u16 port, unsigned size, u64 val
  */
 static bool lapic_decodes(const struct lapic *l, u64 gpa, unsigned size, u64 *offset)
 {
-	*offset = gpa - (l->apic_base & PAGE_MASK & (BIT(52) - 1));
+	*offset = gpa - lapic_base(l);
 	return lapic_enabled(l) && !lapic_x2apic(l) && *offset < PAGE_SIZE &&
 	       size <= PAGE_SIZE - *offset;
 }

@@ -90,6 +90,10 @@ void pc_advance(struct pc *pc, u64 now);
 int pc_pending_irq(const struct pc *pc, unsigned vcpu);
 u8 pc_ack_irq(struct pc *pc, unsigned vcpu);
 
+/** The same of the 8259 pair alone, where the processor itself delivers what the LAPIC has. */
+bool pc_extint_pending(const struct pc *pc, unsigned vcpu);
+u8 pc_ack_extint(struct pc *pc);
+
 /** Lay out guest RAM over `nr` host chunks (their gpa is ignored) in an empty `gm`: below
  *  PC_LOW_RAM_MAX from 0, the rest from 4 GiB. Every piece has gpa = hpa modulo 2 MiB (what of a
  *  chunk is no whole 2 MiB page of the host is left out), and where the chunk that crosses the

@@ -14,25 +14,41 @@
 #define MSR_HIGH_BASE 0xc0000000u
 #define MSR_BITS 8192
 
-static void pass_msr(void *ctx, u32 msr, bool write)
+void bitmaps_pass_msr(struct vcpu *v, u32 msr, enum msr_access access, bool pass)
 {
-	struct machine *m = ctx;
-	unsigned offset = write ? MSR_WRITE_LOW : MSR_READ_LOW;
+	unsigned offset = access == MSR_WRITE ? MSR_WRITE_LOW : MSR_READ_LOW;
+	u8 bit;
 
 	if (msr >= MSR_HIGH_BASE) {
 		offset += MSR_READ_HIGH - MSR_READ_LOW;
 		msr -= MSR_HIGH_BASE;
 	}
 	ASSERT(msr < MSR_BITS);
-	m->msr_bitmap[offset + msr / 8] &= (u8) ~(1u << msr % 8);
+	bit = (u8)(1u << msr % 8);
+	if (pass)
+		v->msr_bitmap[offset + msr / 8] &= (u8)~bit;
+	else
+		v->msr_bitmap[offset + msr / 8] |= bit;
+}
+
+static void pass(void *ctx, u32 msr, bool write)
+{
+	bitmaps_pass_msr(ctx, msr, write ? MSR_WRITE : MSR_READ, true);
+}
+
+hpa_t bitmaps_init_msr(struct vcpu *v)
+{
+	hpa_t hpa;
+
+	v->msr_bitmap = heap_need(PAGE_SIZE, &hpa, "MSR bitmap");
+	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
+	msr_pass_through(&v->machine->cpuid, pass, v);
+	return hpa;
 }
 
 void bitmaps_init(struct machine *m)
 {
-	m->io_bitmap = heap_need(2 * PAGE_SIZE, &m->io_bitmap_hpa, "bitmaps");
-	m->msr_bitmap = heap_need(PAGE_SIZE, &m->msr_bitmap_hpa, "bitmaps");
+	m->io_bitmap = heap_need(2 * PAGE_SIZE, &m->io_bitmap_hpa, "I/O bitmaps");
 	/* No port passes through: every device the guest sees is emulated. */
 	memset(m->io_bitmap, 0xff, 2 * PAGE_SIZE);
-	memset(m->msr_bitmap, 0xff, PAGE_SIZE);
-	msr_pass_through(&m->cpuid, pass_msr, m);
 }

@@ -2,6 +2,7 @@
 /* Event injection: what the guest must see next, and when it can. */
 #include "event.h"
 
+#include "apicv.h"
 #include "insn.h"
 #include "machine.h"
 #include "run.h"
@@ -161,6 +162,11 @@ static bool nmi_allowed(void)
 		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI));
 }
 
+static void inject_interrupt(struct vcpu *v, u8 vector)
+{
+	inject(v, vector | INTR_TYPE_EXTERNAL | (u32)INTR_INFO_VALID, 0, 0);
+}
+
 /** An NMI is pending: inject it or wait for the window. True: it took this entry's slot. */
 static bool try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
 {
@@ -173,13 +179,55 @@ static bool try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
 	return false;
 }
 
+/** The interrupt that is due, if it can be taken; the window for one that cannot. */
+static void prepare_interrupt(struct vcpu *v, bool slot_free)
+{
+	struct pc *pc = &v->machine->pc;
+	int vector = pc_pending_irq(pc, v->index);
+
+	if (vector >= 0 && slot_free && irq_allowed(v)) {
+		inject_interrupt(v, pc_ack_irq(pc, v->index));
+		vector = pc_pending_irq(pc, v->index);
+	}
+	set_cpu1(v, CPU1_INTERRUPT_WINDOW, vector >= 0);
+	if (v->cpu1 & CPU1_TPR_SHADOW)
+		apicv_set_tpr_threshold(v);
+}
+
+/** The same where the processor delivers what the local APIC has, and only the 8259 pair's
+ * interrupts are injected. While an interrupt window is asked for, the processor delivers nothing
+ * (SDM volume 3, section 30.2.1 "Evaluation of Pending Virtual Interrupts"). */
+static void prepare_virtual_interrupt(struct vcpu *v, bool slot_free)
+{
+	struct pc *pc = &v->machine->pc;
+	struct lapic *apic = &pc->lapic[v->index];
+	bool window = pc_extint_pending(pc, v->index);
+
+	if (window && slot_free && irq_allowed(v)) {
+		inject_interrupt(v, pc_ack_extint(pc));
+		window = pc_extint_pending(pc, v->index);
+	} else if (!window && v->machine->forgets_virtual_irqs) {
+		int vector = lapic_pending(apic);
+
+		window = vector >= 0;
+		if (window && slot_free && irq_allowed(v)) {
+			lapic_ack(apic, (u8)vector);
+			inject_interrupt(v, (u8)vector);
+			window = false;
+		}
+		if (lapic_highest_irr(apic) >= 0)
+			v->requests |= REQ_RECHECK;
+	}
+	set_cpu1(v, CPU1_INTERRUPT_WINDOW, window);
+	apicv_sync(v);
+}
+
 void event_prepare_entry(struct vcpu *v)
 {
 	struct pc *pc = &v->machine->pc;
 	struct lapic *apic = &pc->lapic[v->index];
 	/* A timer may fire after an event was chosen for this entry: the next one must wait. */
 	bool slot_free = !v->injecting;
-	int vector;
 
 	v->requests &= ~REQ_EVENT;
 	if (apic->init_pending) {
@@ -200,11 +248,8 @@ void event_prepare_entry(struct vcpu *v)
 	if (apic->nmi_pending && try_nmi(v, apic, slot_free))
 		slot_free = false;
 
-	vector = pc_pending_irq(pc, v->index);
-	if (vector >= 0 && slot_free && irq_allowed(v)) {
-		inject(v, pc_ack_irq(pc, v->index) | INTR_TYPE_EXTERNAL | (u32)INTR_INFO_VALID, 0,
-		       0);
-		vector = pc_pending_irq(pc, v->index);
-	}
-	set_cpu1(v, CPU1_INTERRUPT_WINDOW, vector >= 0);
+	if (apic->virtual_delivery)
+		prepare_virtual_interrupt(v, slot_free);
+	else
+		prepare_interrupt(v, slot_free);
 }

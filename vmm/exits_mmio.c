@@ -179,6 +179,24 @@ static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 	return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
 }
 
+static enum exit_action stop_on_fetch(struct vcpu *v, gpa_t gpa)
+{
+	return stop_unsupported(v, "it executes at guest-physical 0x%llx, where no memory is",
+				(unsigned long long)gpa.v);
+}
+
+static enum exit_action stop_on_paging(struct vcpu *v, gpa_t gpa)
+{
+	return stop_unsupported(v, "a paging structure of its lies outside memory, at 0x%llx",
+				(unsigned long long)gpa.v);
+}
+
+static enum exit_action stop_on_event(struct vcpu *v, gpa_t gpa)
+{
+	return stop_unsupported(v, "an event was delivered through 0x%llx, where no memory is",
+				(unsigned long long)gpa.v);
+}
+
 enum exit_action handle_ept_violation(struct vcpu *v)
 {
 	struct machine *m = v->machine;
@@ -196,19 +214,37 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 					(unsigned long long)gpa.v);
 	}
 	if (qual & EPT_VIOLATION_FETCH)
-		return stop_unsupported(v,
-					"it executes at guest-physical 0x%llx, where no memory is",
-					(unsigned long long)gpa.v);
+		return stop_on_fetch(v, gpa);
 	if ((qual & EPT_VIOLATION_GVA_VALID) && !(qual & EPT_VIOLATION_GVA_TRANSLATED))
-		return stop_unsupported(v,
-					"a paging structure of its lies outside memory, at 0x%llx",
-					(unsigned long long)gpa.v);
+		return stop_on_paging(v, gpa);
 	/* The access is not the instruction's at RIP but that of the event's delivery. */
 	if (v->idt_vectoring & INTR_INFO_VALID)
-		return stop_unsupported(v,
-					"an event was delivered through 0x%llx, where no memory is",
-					(unsigned long long)gpa.v);
+		return stop_on_event(v, gpa);
 	return emulate_mmio(v, gpa);
+}
+
+/* Exit qualification of an APIC access, table 28-6. */
+#define APIC_ACCESS_OFFSET(q) ((q)&0xfff)
+#define APIC_ACCESS_TYPE(q) ((q) >> 12 & 15)
+enum { APIC_LINEAR_READ, APIC_LINEAR_WRITE, APIC_LINEAR_FETCH, APIC_LINEAR_EVENT, APIC_PHYS = 15 };
+
+/** An access to the local APIC that the processor did not virtualize. */
+enum exit_action handle_apic_access(struct vcpu *v)
+{
+	u64 qual = vcpu_qual(v);
+	gpa_t gpa = GPA(v->machine->apic_access_gpa.v + APIC_ACCESS_OFFSET(qual));
+
+	switch (APIC_ACCESS_TYPE(qual)) {
+	case APIC_LINEAR_READ:
+	case APIC_LINEAR_WRITE:
+		return emulate_mmio(v, gpa);
+	case APIC_LINEAR_FETCH:
+		return stop_on_fetch(v, gpa);
+	case APIC_PHYS:
+		return stop_on_paging(v, gpa);
+	default:
+		return stop_on_event(v, gpa);
+	}
 }
 
 enum exit_action handle_ept_misconfig(struct vcpu *v)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* RDMSR and WRMSR: the policy is guest/msr.c's; what the VMCS holds is done here. */
+#include "apicv.h"
 #include "console.h"
 #include "event.h"
 #include "insn.h"
@@ -148,6 +149,8 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 	case MSR_GP:
 		return refuse(v, "WRMSR", msr);
 	}
+	if (msr == MSR_IA32_APIC_BASE)
+		apicv_mode_changed(v);
 	v->requests |= REQ_EVENT | REQ_DEADLINE;
 	return EXIT_ADVANCE;
 }

@@ -111,7 +111,7 @@ static void init_pc(struct machine *m)
 	struct gclock clock = {.now = clock_now, .ctx = m, .tsc_hz = core.tsc_hz};
 
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		cfg.lapic_page[i] = heap_need(PAGE_SIZE, NULL, "local APIC page");
+		cfg.lapic_page[i] = heap_need(PAGE_SIZE, &m->lapic_hpa[i], "local APIC page");
 	pc_init(&m->pc, &cfg, &clock);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		m->pc.lapic[i].has_x2apic = m->cpuid.x2apic;
@@ -145,6 +145,8 @@ struct machine *machine_create(unsigned run, u32 paging)
 	vmx_choose_for(m);
 	init_cpuid(m, paging);
 	m->preemption_timer = m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER;
+	m->forgets_virtual_irqs =
+		core.on_bochs && (m->vmx.word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY);
 	m->timer_shift = core.caps.misc & 31;
 	m->min_run = core.tsc_hz / 50000; /* 20 us */
 	init_pc(m);

@@ -53,9 +53,16 @@ struct machine {
 	struct exit_snapshot snapshot;
 	struct dirty_log dirty;
 	struct exit_log log;
-	u8 *io_bitmap;	/* two pages */
-	u8 *msr_bitmap; /* one page */
-	hpa_t io_bitmap_hpa, msr_bitmap_hpa;
+	u8 *io_bitmap; /* two pages */
+	hpa_t io_bitmap_hpa;
+	hpa_t lapic_hpa[PC_MAX_VCPUS]; /* of the pages that hold the local APICs' registers */
+	hpa_t apic_access_hpa;	       /* 0: not used */
+	gpa_t apic_access_gpa;
+	bool apic_access_on; /* mapped at apic_access_gpa */
+	/* Bochs 2.7 looks for a virtual interrupt to deliver when the guest writes its TPR, an EOI or
+	 * a self-IPI, but not at VM entry, and a VM exit makes it forget what it found (SDM volume
+	 * 3, section 30.2.1, wants the former). */
+	bool forgets_virtual_irqs;
 };
 
 /** Build a machine in the given paging mode and load the guest. Panics on what boot/ should have

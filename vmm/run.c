@@ -132,6 +132,8 @@ static void handle_exit(struct vcpu *v)
 	v->idt_vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
 	if (dispatch(v) == EXIT_ADVANCE)
 		vcpu_complete_instruction(v, vcpu_rip(v) + vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
+	else
+		vcpu_recheck_irq(v);
 	if (__builtin_expect(v->idt_vectoring & INTR_INFO_VALID, 0))
 		event_replay(v);
 }
@@ -165,6 +167,8 @@ static __attribute__((noinline)) u64 settle(struct vcpu *v)
 	struct machine *m = v->machine;
 	bool ticked = false;
 
+	if (v->requests & REQ_RECHECK)
+		v->requests = (v->requests & ~REQ_RECHECK) | REQ_EVENT;
 	for (;;) {
 		u64 now;
 

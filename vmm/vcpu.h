@@ -17,6 +17,7 @@ struct machine;
 /* What has to be looked at before the next entry. */
 #define REQ_EVENT BIT(0)    /* something may have to be injected */
 #define REQ_DEADLINE BIT(1) /* a timer may have been set: work out the next deadline */
+#define REQ_RECHECK BIT(2)  /* REQ_EVENT at the next exit, whatever it is */
 
 /** Guest state that is read from the VMCS at most once an exit. */
 #define CACHED_RFLAGS BIT(0)
@@ -40,6 +41,8 @@ struct vcpu {
 	u32 event_info, event_error, event_insn_len;
 	bool injecting; /* the VMCS holds an event for the next entry: there is room for one */
 	u32 cpu1;	/* primary controls in the VMCS */
+	u32 cpu2;	/* secondary */
+	u8 *msr_bitmap; /* one page */
 	u64 cr0_shadow, cr4_shadow; /* what the guest wrote, for the host-owned bits */
 	u64 xcr0;
 	u64 tsc_adjust; /* guest's TSC = guest time + this */
@@ -132,6 +135,9 @@ void vcpu_pend_single_step(void);
  *  28.2.3 "Information About NMI Unblocking Due to IRET"). */
 void vcpu_undo_nmi_unblocking(const struct vcpu *v, u64 info);
 
+/** After an exit at which interrupts may have been held back: see machine.forgets_virtual_irqs. */
+void vcpu_recheck_irq(struct vcpu *v);
+
 /** For vcpu_complete_instruction(), in the cases that are not common. */
 void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking);
 
@@ -146,7 +152,10 @@ static inline void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 	if (__builtin_expect((next_rip ^ vcpu_rip(v)) >> 32, 0) && vcpu_code_bits() != 64)
 		next_rip = (u32)next_rip;
 	vmcs_writel(GUEST_RIP, next_rip);
-	if (__builtin_expect((rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) || blocking, 0))
+	if (__builtin_expect(
+		    ((rflags ^ X86_EFLAGS_IF) & (X86_EFLAGS_TF | X86_EFLAGS_RF | X86_EFLAGS_IF)) ||
+			    blocking,
+		    0))
 		vcpu_complete_rare(v, rflags, blocking);
 }
 

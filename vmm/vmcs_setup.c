@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Filling in a VMCS: controls, host state, and a guest processor at its first instruction. */
+#include "apicv.h"
+#include "bitmaps.h"
 #include "core.h"
 #include "dirty.h"
 #include "guest/linux.h"
@@ -67,7 +69,6 @@ static void set_controls(struct vcpu *v)
 	v->cpu1 = m->vmx.word[WORD_CPU1];
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, m->vmx.word[WORD_PIN]);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, v->cpu1);
-	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, cpu2);
 	vmcs_write32(VM_EXIT_CONTROLS, m->vmx.word[WORD_EXIT]);
 	vmcs_write32(VM_ENTRY_CONTROLS, m->vmx.word[WORD_ENTRY] | ENTRY_IA32E_MODE_GUEST);
 
@@ -84,7 +85,7 @@ static void set_controls(struct vcpu *v)
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vmcs_write64(IO_BITMAP_A, m->io_bitmap_hpa.v);
 	vmcs_write64(IO_BITMAP_B, m->io_bitmap_hpa.v + PAGE_SIZE);
-	vmcs_write64(MSR_BITMAP, m->msr_bitmap_hpa.v);
+	vmcs_write64(MSR_BITMAP, bitmaps_init_msr(v).v);
 	vmcs_write64(VMCS_LINK_POINTER, VMCS_LINK_NONE);
 	if (cpu2 & CPU2_EPT)
 		vmcs_write64(EPT_POINTER, m->controls.eptp);
@@ -94,6 +95,7 @@ static void set_controls(struct vcpu *v)
 		vmcs_write64(XSS_EXIT_BITMAP, ~0ull);
 	if (cpu2 & CPU2_VPID)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, (u16)(1 + v->index));
+	apicv_init(v);
 }
 
 static void set_host_state(struct vcpu *v)

@@ -107,6 +107,14 @@ static void drop_useless(struct vmx_controls *c)
 		klog("VPID is not used: this processor lacks INVVPID");
 		c->word[WORD_CPU2] &= ~(u32)CPU2_VPID;
 	}
+	/* Bochs 2.7 takes any interrupt of the host's, which here is its timer, for the virtual one
+	 * that is pending, and delivers that whatever RFLAGS.IF says. */
+	if (core.on_bochs && (c->word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY) &&
+	    !(c->word[WORD_PIN] & PIN_PREEMPTION_TIMER)) {
+		klog("virtual-interrupt delivery is not used: Bochs 2.7 cannot do it without the "
+		     "VMX-preemption timer");
+		c->word[WORD_CPU2] &= ~(u32)CPU2_VIRT_INTR_DELIVERY;
+	}
 }
 
 void vmx_choose_for(struct machine *m)

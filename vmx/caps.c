@@ -21,16 +21,21 @@ static const struct vmx_control controls[] = {
 	{WORD_CPU1, CPU1_RDPMC_EXITING, true, "RDPMC exiting"},
 	{WORD_CPU1, CPU1_CR8_LOAD_EXITING, true, "CR8-load exiting"},
 	{WORD_CPU1, CPU1_CR8_STORE_EXITING, true, "CR8-store exiting"},
+	{WORD_CPU1, CPU1_TPR_SHADOW, false, "use TPR shadow"},
 	{WORD_CPU1, CPU1_IO_BITMAPS, true, "use I/O bitmaps"},
 	{WORD_CPU1, CPU1_MSR_BITMAPS, true, "use MSR bitmaps"},
 	{WORD_CPU1, CPU1_MONITOR_EXITING, true, "MONITOR exiting"},
 	{WORD_CPU1, CPU1_SECONDARY, true, "activate secondary controls"},
 
+	{WORD_CPU2, CPU2_APIC_ACCESSES, false, "virtualize APIC accesses"},
 	{WORD_CPU2, CPU2_EPT, false, "enable EPT"},
 	{WORD_CPU2, CPU2_RDTSCP, false, "enable RDTSCP"},
+	{WORD_CPU2, CPU2_X2APIC_MODE, false, "virtualize x2APIC mode"},
 	{WORD_CPU2, CPU2_VPID, false, "enable VPID"},
 	{WORD_CPU2, CPU2_WBINVD_EXITING, false, "WBINVD exiting"},
 	{WORD_CPU2, CPU2_UNRESTRICTED_GUEST, false, "unrestricted guest"},
+	{WORD_CPU2, CPU2_APIC_REGISTER_VIRT, false, "APIC-register virtualization"},
+	{WORD_CPU2, CPU2_VIRT_INTR_DELIVERY, false, "virtual-interrupt delivery"},
 	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID"},
 	{WORD_CPU2, CPU2_PML, false, "enable PML"},
 	{WORD_CPU2, CPU2_XSAVES, false, "enable XSAVES/XRSTORS"},
@@ -97,6 +102,17 @@ static enum ask ask_for(const struct vmx_control *k, u64 cpu1, u64 cpu2, u64 cpu
 	return k->required ? ASK_REQUIRED : ASK_WANTED;
 }
 
+/** Controls that replace others, or that the SDM forbids without a companion (volume 3, section
+ *  27.2.1.1 "VM-Execution Control Fields"). */
+static void resolve(struct vmx_controls *c)
+{
+	if (c->word[WORD_CPU1] & CPU1_TPR_SHADOW)
+		c->word[WORD_CPU1] &= ~(u32)(CPU1_CR8_LOAD_EXITING | CPU1_CR8_STORE_EXITING);
+	else
+		c->word[WORD_CPU2] &= ~(u32)(CPU2_X2APIC_MODE | CPU2_APIC_REGISTER_VIRT |
+					     CPU2_VIRT_INTR_DELIVERY);
+}
+
 bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_wanted,
 			 struct vmx_controls *out, vmx_missing_fn missing, void *ctx)
 {
@@ -118,6 +134,7 @@ bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_
 		if (missing)
 			missing(ctx, &k);
 	}
+	resolve(out);
 	for (unsigned w = 0; w < NR_VMX_WORDS; w++)
 		out->word[w] |= c->must1[w];
 	return ok;

@@ -87,8 +87,6 @@ static void random_against_model(void **state)
 			irr[v] = true;
 		} else if (seed >> 61 == 3) {
 			wr(l, 0x80, v);
-		} else if (seed >> 61 == 4) {
-			lapic_resync(l);
 		}
 		tpr = (u8)rd(l, 0x80);
 		for (int n = 0; n < 256; n++) {
@@ -111,20 +109,6 @@ static void random_against_model(void **state)
 		assert_int_equal(bit_of(l, LAPIC_IRR, (u8)n), irr[n]);
 		assert_int_equal(bit_of(l, LAPIC_ISR, (u8)n), isr[n]);
 	}
-}
-
-static void resync(void **state)
-{
-	struct lapic *l = &((struct rig *)*state)->l[0];
-
-	/* As virtual-interrupt delivery leaves the page. */
-	l->page[0x200 + 0x50 + 1] = 0x80; /* IRR, vector 5 * 32 + 15 */
-	l->page[0x100 + 0x20] = 0x02;	  /* ISR, vector 2 * 32 + 1 */
-	lapic_resync(l);
-	assert_int_equal(lapic_pending(l), 175);
-	assert_int_equal(rd(l, 0xa0), 0x40);
-	wr(l, 0xb0, 0);
-	assert_int_equal(rd(l, 0xa0), 0);
 }
 
 static void eoi_broadcast(void **state)
@@ -285,7 +269,6 @@ int main(void)
 		ENABLED(accept_and_priorities),
 		ENABLED(task_priority),
 		ENABLED(random_against_model),
-		ENABLED(resync),
 		ENABLED(eoi_broadcast),
 		ENABLED(software_disable),
 		RAW(virtual_wire),

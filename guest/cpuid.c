@@ -23,7 +23,7 @@ const struct cpuid_regs *cpuid_stored(const struct cpuid_policy *p, u32 leaf, u3
 		return &p->ext[leaf - 0x80000000u];
 	switch (leaf) {
 	case 4:
-		return subleaf < CPUID_CACHES ? &p->cache[subleaf] : NULL;
+		return subleaf < CPUID_CACHES ? &p->basic[CPUID_CACHE_FIRST + subleaf] : NULL;
 	case 7:
 		return subleaf < CPUID_LEAF7 ? &p->leaf7[subleaf] : NULL;
 	case 0xd:

@@ -14,9 +14,12 @@ typedef void (*cpuid_fn)(void *ctx, u32 leaf, u32 subleaf, struct cpuid_regs *ou
 
 #define CPUID_MAX_BASIC 0x16u
 #define CPUID_MAX_EXT 0x80000008u
-#define CPUID_CACHES 8	   /* sub-leaves of leaf 4, one a cache; one processor has 4 or 5 */
-#define CPUID_LEAF7 2	   /* sub-leaves of leaf 7 */
-#define CPUID_XFEATURES 10 /* state components of leaf 0xd: up to PKRU, bit 9 */
+#define CPUID_CACHES 8 /* sub-leaves of leaf 4, one a cache; one processor has 4 or 5 */
+#define CPUID_CACHE_FIRST                                                                          \
+	(CPUID_MAX_BASIC + 1) /* leaf 4's sub-leaves are behind the basic leaves */
+#define CPUID_NR_FIXED 8      /* leaves below are looked for among those that depend on no vcpu */
+#define CPUID_LEAF7 2	      /* sub-leaves of leaf 7 */
+#define CPUID_XFEATURES 10    /* state components of leaf 0xd: up to PKRU, bit 9 */
 
 /** XCR0 (SDM volume 1, section 13.1 "XSAVE-Supported Features and State-Component Bitmaps"). */
 #define XCR0_X87 BIT(0)
@@ -32,6 +35,12 @@ typedef void (*cpuid_fn)(void *ctx, u32 leaf, u32 subleaf, struct cpuid_regs *ou
 
 /** The registers of CPUID, as the allow-list names them. */
 enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+/** Where in cpuid_policy.basic the answer to a leaf is that does not depend on the vcpu. */
+struct cpuid_fixed {
+	u32 subleaf_mask; /* bits of ECX that choose among the answers */
+	u16 first, nr;	  /* nr 0: the answer depends on the vcpu */
+};
 
 struct cpuid_policy {
 	/* What the owner decides: set before cpuid_policy_init(). */
@@ -59,9 +68,9 @@ struct cpuid_policy {
 
 	/* The leaves as shown, but for what depends on the vcpu: CPUID is an exit that guests
 	 * take by the thousand, and under nested virtualization the host's own CPUID is slow. */
-	struct cpuid_regs basic[CPUID_MAX_BASIC + 1];
+	struct cpuid_regs basic[CPUID_CACHE_FIRST + CPUID_CACHES];
+	struct cpuid_fixed fixed[CPUID_NR_FIXED];
 	struct cpuid_regs ext[CPUID_MAX_EXT - 0x80000000u + 1];
-	struct cpuid_regs cache[CPUID_CACHES];
 	struct cpuid_regs leaf7[CPUID_LEAF7];
 	struct cpuid_regs xsave[CPUID_XFEATURES];
 };
@@ -91,16 +100,17 @@ struct cpuid_vcpu {
 void cpuid_guest(const struct cpuid_policy *p, const struct cpuid_vcpu *v, u32 leaf, u32 subleaf,
 		 struct cpuid_regs *out);
 
-/** Basic leaves whose answer depends on nothing but the policy. */
-#define CPUID_FIXED_LEAVES (BIT(0) | BIT(2) | BIT(3) | BIT(5) | BIT(6))
-
-/** The answer to a leaf that depends neither on the sub-leaf nor on the vcpu, or NULL: ask
- *  cpuid_guest(). Cheap: most CPUIDs of a guest end here. */
-static inline const struct cpuid_regs *cpuid_fixed(const struct cpuid_policy *p, u32 leaf)
+/** The answer to a leaf that does not depend on the vcpu, or NULL: ask cpuid_guest(). Cheap: most
+ *  CPUIDs of a guest end here (a C library looks through leaves 2 and 4 in every process). */
+static inline const struct cpuid_regs *cpuid_fixed(const struct cpuid_policy *p, u32 leaf,
+						   u32 subleaf)
 {
-	if (leaf < 32 && (CPUID_FIXED_LEAVES >> leaf & 1) && leaf <= p->max_basic)
-		return &p->basic[leaf];
-	return NULL;
+	const struct cpuid_fixed *f = &p->fixed[leaf];
+
+	if (leaf >= CPUID_NR_FIXED)
+		return NULL;
+	subleaf &= f->subleaf_mask;
+	return subleaf < f->nr ? &p->basic[f->first + subleaf] : NULL;
 }
 
 /** Leaves 0x40000000, 0x40000001 and 0x40000004. False: none of them. */

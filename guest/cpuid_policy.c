@@ -188,7 +188,7 @@ static void init_leaf_4(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 	u32 ids = (1u << p->core_id_bits) - 1, level;
 
 	for (u32 i = 0; i < CPUID_CACHES; i++) {
-		struct cpuid_regs *r = &p->cache[i];
+		struct cpuid_regs *r = &p->basic[CPUID_CACHE_FIRST + i];
 
 		host(ctx, 4, i, r);
 		if (!(r->eax & 0x1f)) { /* type 0: no more caches */
@@ -202,7 +202,7 @@ static void init_leaf_4(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 			r->eax |= MIN(ids, 4095) << 14;
 	}
 	/* A list that fills the array still has to end. */
-	p->cache[CPUID_CACHES - 1] = (struct cpuid_regs){0};
+	p->basic[CPUID_CACHE_FIRST + CPUID_CACHES - 1] = (struct cpuid_regs){0};
 }
 
 static void init_leaf_7(struct cpuid_policy *p, cpuid_fn host, void *ctx)
@@ -344,13 +344,28 @@ static void init_registers(struct cpuid_policy *p)
 	p->xsaves = shown(p, 0xd, 1, CPUID_EAX, 3);
 }
 
+/** Leaf 1 has the APIC id and mirrors CR4, as leaf 7 does; the caches of leaf 4 end with a zero,
+ * but sub-leaves beyond the array are not in it. */
+static void init_fixed(struct cpuid_policy *p)
+{
+	static const u8 leaves[] = {0, 2, 3, 5, 6};
+
+	memset(p->fixed, 0, sizeof(p->fixed));
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++) {
+		if (leaves[i] <= p->max_basic)
+			p->fixed[leaves[i]] = (struct cpuid_fixed){.first = leaves[i], .nr = 1};
+	}
+	if (p->max_basic >= 4)
+		p->fixed[4] = (struct cpuid_fixed){
+			.subleaf_mask = ~0u, .first = CPUID_CACHE_FIRST, .nr = CPUID_CACHES};
+}
+
 void cpuid_policy_init(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 {
 	struct cpuid_regs r;
 
 	memset(p->basic, 0, sizeof(p->basic));
 	memset(p->ext, 0, sizeof(p->ext));
-	memset(p->cache, 0, sizeof(p->cache));
 	memset(p->leaf7, 0, sizeof(p->leaf7));
 	memset(p->xsave, 0, sizeof(p->xsave));
 
@@ -369,6 +384,7 @@ void cpuid_policy_init(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 		init_leaf_7(p, host, ctx);
 	if (p->xcr0_allowed)
 		init_leaf_d(p, host, ctx);
+	init_fixed(p);
 	if (p->max_basic >= 0x15)
 		init_leaves_15_16(p);
 	init_extended(p, host, ctx);

@@ -303,20 +303,15 @@ bool pc_is_mmio(const struct pc *pc, unsigned vcpu, gpa_t gpa)
  */
 
 /** What waits for a moment: three devices, then the LAPICs. */
-enum { SOURCE_PIT, SOURCE_RTC, SOURCE_PM, SOURCE_LAPIC };
+enum { SOURCE_PIT, SOURCE_RTC, SOURCE_PM, SOURCE_LAPIC, NR_SOURCES = SOURCE_LAPIC + PC_MAX_VCPUS };
 
-static u64 deadline(const struct pc *pc, unsigned source)
+static void deadlines(const struct pc *pc, u64 due[NR_SOURCES])
 {
-	switch (source) {
-	case SOURCE_PIT:
-		return pit_next_deadline(&pc->pit);
-	case SOURCE_RTC:
-		return rtc_next_deadline(&pc->rtc);
-	case SOURCE_PM:
-		return pm_next_deadline(&pc->pm);
-	default:
-		return lapic_next_deadline(&pc->lapic[source - SOURCE_LAPIC]);
-	}
+	due[SOURCE_PIT] = pit_next_deadline(&pc->pit);
+	due[SOURCE_RTC] = rtc_next_deadline(&pc->rtc);
+	due[SOURCE_PM] = pm_next_deadline(&pc->pm);
+	for (unsigned i = 0; i < pc->nr_vcpus; i++)
+		due[SOURCE_LAPIC + i] = lapic_next_deadline(&pc->lapic[i]);
 }
 
 static void advance(struct pc *pc, unsigned source, u64 now)
@@ -337,40 +332,36 @@ static void advance(struct pc *pc, unsigned source, u64 now)
 	}
 }
 
-/** The earliest deadline of the sources in the bit mask `open`, and whose it is (if not NEVER). */
-static u64 earliest(const struct pc *pc, u32 open, unsigned *source)
+u64 pc_next_deadline(const struct pc *pc)
 {
-	u64 best = NEVER;
+	u64 due[NR_SOURCES], best;
 
-	*source = 0;
-	for (unsigned i = 0; i < SOURCE_LAPIC + pc->nr_vcpus; i++) {
-		u64 at = open & 1u << i ? deadline(pc, i) : NEVER;
-
-		if (at < best) {
-			best = at;
-			*source = i;
-		}
-	}
+	deadlines(pc, due);
+	best = MIN(MIN(due[SOURCE_PIT], due[SOURCE_RTC]), due[SOURCE_PM]);
+	for (unsigned i = 0; i < pc->nr_vcpus; i++)
+		best = MIN(best, due[SOURCE_LAPIC + i]);
 	return best;
 }
 
-u64 pc_next_deadline(const struct pc *pc)
-{
-	unsigned source;
-
-	return earliest(pc, ~0u, &source);
-}
-
 /** Each source once, in the order of their deadlines: one that is served has caught up with `now`.
- */
+ * What one does makes no other due earlier. */
 void pc_advance(struct pc *pc, u64 now)
 {
-	unsigned source;
-	u64 at;
+	u64 due[NR_SOURCES];
 
-	for (u32 open = ~0u; (at = earliest(pc, open, &source)) != NEVER && at <= now;
-	     open &= ~(1u << source))
-		advance(pc, source, now);
+	deadlines(pc, due);
+	for (;;) {
+		unsigned first = 0;
+
+		for (unsigned i = 1; i < SOURCE_LAPIC + pc->nr_vcpus; i++) {
+			if (due[i] < due[first])
+				first = i;
+		}
+		if (due[first] > now || due[first] == NEVER)
+			return;
+		advance(pc, first, now);
+		due[first] = NEVER;
+	}
 }
 
 /*

@@ -108,12 +108,11 @@ void apicv_mode_changed(struct vcpu *v)
 	v->requests |= REQ_EVENT;
 }
 
-void apicv_sync(struct vcpu *v)
+void apicv_sync(struct vcpu *v, int irr, int isr)
 {
 	static const u32 eoi_exit[] = {EOI_EXIT_BITMAP0, EOI_EXIT_BITMAP1, EOI_EXIT_BITMAP2,
 				       EOI_EXIT_BITMAP3};
 	struct lapic *l = lapic_of(v);
-	int irr = lapic_highest_irr(l), isr = lapic_highest_isr(l);
 
 	vmcs_write16(GUEST_INTR_STATUS, (u16)(MAX(isr, 0) << 8 | MAX(irr, 0)));
 	if (!l->tmr_changed)

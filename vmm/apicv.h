@@ -19,13 +19,13 @@
  *  controls are those in m->vmx. */
 void apicv_init(struct vcpu *v);
 
-/** The mode or the place of the vcpu's local APIC (IA32_APIC_BASE) may have changed: adapt controls,
- *  MSR bitmap and paging. */
+/** The mode or the place of the vcpu's local APIC (IA32_APIC_BASE) may have changed: adapt
+ * controls, MSR bitmap and paging. */
 void apicv_mode_changed(struct vcpu *v);
 
-/** Before an entry, with virtual-interrupt delivery: tell the processor what is pending and in
- *  service, and which EOIs the devices want to hear of. */
-void apicv_sync(struct vcpu *v);
+/** Before an entry, with virtual-interrupt delivery: tell the processor the highest vectors pending
+ *  and in service (-1: none), and which EOIs the devices want to hear of. */
+void apicv_sync(struct vcpu *v, int irr, int isr);
 
 /** Before an entry, with a TPR shadow only: an exit when the guest lowers its TPR enough for what
  *  waits. */

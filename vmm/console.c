@@ -5,6 +5,7 @@
 #include "core.h"
 #include "insn.h"
 #include "lib/fmt.h"
+#include "machine.h"
 
 /* PC16550D data sheet, "Registers". */
 #define UART_DATA 0
@@ -65,7 +66,7 @@ bool console_pump(void)
 static bool draw(u32 cells)
 {
 	struct console *c = &core.console;
-	u64 start = rdtsc() - core.cpu.away;
+	u64 start = machine_away_begin();
 	bool left;
 
 	if (!c->screen.present)
@@ -73,7 +74,7 @@ static bool draw(u32 cells)
 	while (c->shown != c->head)
 		fbcon_put(&c->screen, c->ring[c->shown++ % CONSOLE_RING]);
 	left = fbcon_draw(&c->screen, cells);
-	core.cpu.away = rdtsc() - start;
+	machine_away_end(start);
 	return left;
 }
 
@@ -115,14 +116,14 @@ static bool full(const struct console *c)
 /** The guest prints faster than the line is. The time is the line's, not the exit's. */
 static void wait_for_room(struct console *c)
 {
-	u64 start = rdtsc() - core.cpu.away;
+	u64 start = machine_away_begin();
 
 	do {
 		console_pump();
 		console_draw();
 		cpu_pause();
 	} while (full(c));
-	core.cpu.away = rdtsc() - start;
+	machine_away_end(start);
 }
 
 static void put_raw(u8 byte)

@@ -8,7 +8,6 @@ default rel
 ; Offsets into struct vcpu; vmm/run.c asserts them.
 VCPU_GPR	equ 0
 VCPU_EXIT_TSC	equ 128
-VCPU_LAUNCHED	equ 136
 
 VMCS_HOST_RSP	equ 0x6c14
 
@@ -96,20 +95,9 @@ trap_common:
 ; RSP and RIP are in the VMCS; FPU, CR2 and the debug registers of the guest stay in the processor.
 global vmx_run
 global vmx_exit
-vmx_run:
-	push	rbp
-	push	rbx
-	push	r12
-	push	r13
-	push	r14
-	push	r15
-	push	rdi
-	mov	eax, VMCS_HOST_RSP
-	vmwrite	rax, rsp
-	jbe	vmx_failed
-vmx_entry:
-	mov	rdi, [rsp]
-	cmp	qword [rdi + VCPU_LAUNCHED], 0
+
+%macro LOAD_GUEST_REGISTERS 0
+	mov	rdi, [rsp]		; the vcpu
 	mov	rax, [rdi + VCPU_GPR + 0 * 8]
 	mov	rcx, [rdi + VCPU_GPR + 1 * 8]
 	mov	rdx, [rdi + VCPU_GPR + 2 * 8]
@@ -125,11 +113,25 @@ vmx_entry:
 	mov	r14, [rdi + VCPU_GPR + 14 * 8]
 	mov	r15, [rdi + VCPU_GPR + 15 * 8]
 	mov	rdi, [rdi + VCPU_GPR + 7 * 8]
-	je	.launch			; flags are still those of the comparison
-	vmresume
+%endmacro
+
+vmx_run:
+	push	rbp
+	push	rbx
+	push	r12
+	push	r13
+	push	r14
+	push	r15
+	push	rdi
+	mov	eax, VMCS_HOST_RSP
+	vmwrite	rax, rsp
+	jbe	vmx_failed
+	LOAD_GUEST_REGISTERS
+	vmlaunch			; once; from then on the VMCS is "launched"
 	jmp	vmx_failed
-.launch:
-	vmlaunch
+vmx_entry:
+	LOAD_GUEST_REGISTERS
+	vmresume
 
 ; VMfail: CF is set for VMfailInvalid, else ZF for VMfailValid (SDM volume 3, section 31.2).
 vmx_failed:

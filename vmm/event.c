@@ -35,9 +35,9 @@ static enum fault_class fault_class(u8 vector)
 }
 
 /** The vector of the hardware exception whose delivery the exit cut short, or -1. */
-static int cut_exception(const struct vcpu *v)
+static int cut_exception(struct vcpu *v)
 {
-	u32 info = v->idt_vectoring;
+	u32 info = vcpu_idt_vectoring(v);
 
 	if (!(info & INTR_INFO_VALID) || (info & INTR_INFO_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
 		return -1;
@@ -108,7 +108,7 @@ void event_page_fault(struct vcpu *v, gva_t gva, u32 error)
 
 void event_replay(struct vcpu *v)
 {
-	u32 info = v->idt_vectoring;
+	u32 info = vcpu_idt_vectoring(v);
 	u32 type = info & INTR_INFO_TYPE_MASK;
 
 	if (!(info & INTR_INFO_VALID) || v->event_info)
@@ -145,7 +145,7 @@ static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 	case INTR_TYPE_SOFT_EXCEPTION:
 		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, insn_len);
 	}
-	v->injecting = true;
+	v->done |= INJECTING;
 }
 
 /** Could the guest take an external interrupt now? */
@@ -201,25 +201,26 @@ static void prepare_virtual_interrupt(struct vcpu *v, bool slot_free)
 {
 	struct pc *pc = &v->machine->pc;
 	struct lapic *apic = &pc->lapic[v->index];
+	int irr = lapic_highest_irr(apic), isr = lapic_highest_isr(apic);
 	bool window = pc_extint_pending(pc, v->index);
 
 	if (window && slot_free && irq_allowed(v)) {
 		inject_interrupt(v, pc_ack_extint(pc));
 		window = pc_extint_pending(pc, v->index);
-	} else if (!window && v->machine->forgets_virtual_irqs) {
-		int vector = lapic_pending(apic);
-
-		window = vector >= 0;
+	} else if (!window && irr >= 0 && v->machine->forgets_virtual_irqs) {
+		window = lapic_pending(apic) >= 0;
 		if (window && slot_free && irq_allowed(v)) {
-			lapic_ack(apic, (u8)vector);
-			inject_interrupt(v, (u8)vector);
+			lapic_ack(apic, (u8)irr);
+			inject_interrupt(v, (u8)irr);
 			window = false;
+			isr = irr;
+			irr = lapic_highest_irr(apic);
 		}
-		if (lapic_highest_irr(apic) >= 0)
+		if (irr >= 0)
 			v->requests |= REQ_RECHECK;
 	}
 	set_cpu1(v, CPU1_INTERRUPT_WINDOW, window);
-	apicv_sync(v);
+	apicv_sync(v, irr, isr);
 }
 
 void event_prepare_entry(struct vcpu *v)
@@ -227,7 +228,7 @@ void event_prepare_entry(struct vcpu *v)
 	struct pc *pc = &v->machine->pc;
 	struct lapic *apic = &pc->lapic[v->index];
 	/* A timer may fire after an event was chosen for this entry: the next one must wait. */
-	bool slot_free = !v->injecting;
+	bool slot_free = !(v->done & INJECTING);
 
 	v->requests &= ~REQ_EVENT;
 	if (apic->init_pending) {

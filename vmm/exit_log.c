@@ -5,14 +5,27 @@
 #include "console.h"
 #include "exit_reasons.h"
 
+void exit_log_init(struct exit_log *log)
+{
+	/* The first exit takes entry 0, and begins the first round. */
+	log->last = &log->entry[EXIT_LOG_SIZE - 1];
+	log->end = &log->entry[EXIT_LOG_SIZE];
+	log->rounds = 0;
+}
+
+u64 exit_log_count(const struct exit_log *log)
+{
+	return log->rounds ? (log->rounds - 1) * EXIT_LOG_SIZE + (u64)(log->last - log->entry) + 1
+			   : 0;
+}
+
 void exit_log_print(const struct exit_log *log, unsigned n)
 {
-	if (n > log->next)
-		n = (unsigned)log->next;
-	if (n > EXIT_LOG_SIZE)
-		n = EXIT_LOG_SIZE;
+	u64 count = exit_log_count(log);
+
+	n = (unsigned)MIN(MIN(count, n), EXIT_LOG_SIZE);
 	klog("the last %u exits, oldest first:", n);
-	for (u64 i = log->next - n; i < log->next; i++) {
+	for (u64 i = count - n; i < count; i++) {
 		const struct exit_log_entry *e = &log->entry[i % EXIT_LOG_SIZE];
 		const char *name = exit_reason_name(e->reason & EXIT_REASON_BASIC_MASK);
 

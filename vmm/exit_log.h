@@ -14,9 +14,28 @@ struct exit_log_entry {
 };
 
 struct exit_log {
-	u64 next; /* free-running */
+	struct exit_log_entry *last, *end; /* the newest entry; behind the ring */
+	u64 rounds;			   /* so often the ring was filled */
 	struct exit_log_entry entry[EXIT_LOG_SIZE];
 };
+
+void exit_log_init(struct exit_log *log);
+
+/** The entry for a new exit; the caller fills it in. */
+static inline struct exit_log_entry *exit_log_add(struct exit_log *log)
+{
+	struct exit_log_entry *e = log->last + 1;
+
+	if (__builtin_expect(e == log->end, 0)) {
+		log->rounds++;
+		e = log->entry;
+	}
+	log->last = e;
+	return e;
+}
+
+/** Exits logged so far. */
+u64 exit_log_count(const struct exit_log *log);
 
 /** Print the last `n` entries, oldest first. */
 void exit_log_print(const struct exit_log *log, unsigned n);

@@ -111,11 +111,11 @@ enum exit_action handle_task_switch(struct vcpu *v)
 
 enum exit_action handle_entry_failure(struct vcpu *v)
 {
-	u32 nr = v->exit->reason & EXIT_REASON_BASIC_MASK;
+	u32 nr = vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK;
 	const char *cause = exit_reason_cause(nr);
 
-	klog("VM entry failed with exit reason 0x%08x: %s (qualification %llu)", v->exit->reason,
-	     cause ? cause : "?", (unsigned long long)vcpu_qual(v));
+	klog("VM entry failed with exit reason 0x%08x: %s (qualification %llu)",
+	     vcpu_exit_reason(v), cause ? cause : "?", (unsigned long long)vcpu_qual(v));
 	machine_end(v->machine, OUTCOME_ENTRY_FAILURE);
 	print_diagnosis(v);
 	return EXIT_STOP;
@@ -125,13 +125,13 @@ enum exit_action handle_entry_failure(struct vcpu *v)
  */
 enum exit_action handle_impossible(struct vcpu *v)
 {
-	panic("impossible VM exit %u (%s): its control is off", v->exit->reason,
-	      exit_reason_name(v->exit->reason & EXIT_REASON_BASIC_MASK));
+	panic("impossible VM exit %u (%s): its control is off", vcpu_exit_reason(v),
+	      exit_reason_name(vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK));
 }
 
 /** Exits of the dual-monitor treatment of SMM, which this hypervisor never activates. */
 enum exit_action handle_smm_only(struct vcpu *v)
 {
-	panic("VM exit %u (%s), which only an SMM monitor can get", v->exit->reason,
-	      exit_reason_name(v->exit->reason & EXIT_REASON_BASIC_MASK));
+	panic("VM exit %u (%s), which only an SMM monitor can get", vcpu_exit_reason(v),
+	      exit_reason_name(vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK));
 }

@@ -13,7 +13,7 @@
 static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 {
 	struct machine *m = v->machine;
-	u64 start = rdtsc() - core.cpu.away;
+	u64 start = machine_away_begin();
 
 	*out = (struct cpuid_regs){0};
 	if (subleaf == 0)
@@ -21,7 +21,7 @@ static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 	else if (subleaf == 1 && m->snapshot.seq) {
 		machine_print_snapshot(m, "snapshot");
 		/* Printing is no CPUID's cost; what it waited for the line is within. */
-		core.cpu.away = rdtsc() - start;
+		machine_away_end(start);
 	}
 	out->eax = m->snapshot.seq;
 }
@@ -61,17 +61,12 @@ static void load_cpuid(struct vcpu *v, const struct cpuid_regs *r)
 	v->gpr[REG_RDX] = r->edx;
 }
 
-enum exit_action handle_cpuid(struct vcpu *v)
+static __attribute__((noinline)) enum exit_action cpuid_by_rules(struct vcpu *v, u32 leaf,
+								 u32 subleaf)
 {
 	struct machine *m = v->machine;
-	u32 leaf = (u32)v->gpr[REG_RAX], subleaf = (u32)v->gpr[REG_RCX];
-	const struct cpuid_regs *fixed = cpuid_fixed(&m->cpuid, leaf);
 	struct cpuid_regs r;
 
-	if (fixed) {
-		load_cpuid(v, fixed);
-		return EXIT_ADVANCE;
-	}
 	if (!hypervisor_cpuid(v, leaf, subleaf, &r)) {
 		const struct lapic *apic = &m->pc.lapic[v->index];
 		struct cpuid_vcpu cv = {
@@ -85,6 +80,17 @@ enum exit_action handle_cpuid(struct vcpu *v)
 		cpuid_guest(&m->cpuid, &cv, leaf, subleaf, &r);
 	}
 	load_cpuid(v, &r);
+	return EXIT_ADVANCE;
+}
+
+enum exit_action handle_cpuid(struct vcpu *v)
+{
+	u32 leaf = (u32)v->gpr[REG_RAX], subleaf = (u32)v->gpr[REG_RCX];
+	const struct cpuid_regs *fixed = cpuid_fixed(&v->machine->cpuid, leaf, subleaf);
+
+	if (!fixed)
+		return cpuid_by_rules(v, leaf, subleaf);
+	load_cpuid(v, fixed);
 	return EXIT_ADVANCE;
 }
 
@@ -118,7 +124,7 @@ enum exit_action handle_hlt(struct vcpu *v)
 			host_sleep_until(until == NEVER ? NEVER : until + m->tsc_start);
 			u64 slept = machine_now(m) - now;
 
-			core.cpu.away += slept;
+			machine_away(slept);
 			v->stats.idle_cycles += slept;
 		}
 		machine_tick(m, machine_now(m));
@@ -152,8 +158,8 @@ enum exit_action handle_hidden_instruction(struct vcpu *v)
  */
 enum exit_action handle_supervisor_state(struct vcpu *v)
 {
-	panic("VM exit %u (%s), but IA32_XSS is 0", v->exit->reason,
-	      exit_reason_name(v->exit->reason));
+	panic("VM exit %u (%s), but IA32_XSS is 0", vcpu_exit_reason(v),
+	      exit_reason_name(vcpu_exit_reason(v)));
 }
 
 enum exit_action handle_xsetbv(struct vcpu *v)

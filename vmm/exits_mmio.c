@@ -218,7 +218,7 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 	if ((qual & EPT_VIOLATION_GVA_VALID) && !(qual & EPT_VIOLATION_GVA_TRANSLATED))
 		return stop_on_paging(v, gpa);
 	/* The access is not the instruction's at RIP but that of the event's delivery. */
-	if (v->idt_vectoring & INTR_INFO_VALID)
+	if (vcpu_idt_vectoring(v) & INTR_INFO_VALID)
 		return stop_on_event(v, gpa);
 	return emulate_mmio(v, gpa);
 }

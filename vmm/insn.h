@@ -179,11 +179,24 @@ static inline void vmread_to(u64 field, u64 *v)
 	__asm__ volatile("vmread %1, %0" : "=m"(*v) : "r"(field) : "cc");
 }
 
+/** VMREAD and VMWRITE unchecked, for the same. */
+static inline u64 vmread_sure(u64 field)
+{
+	u64 v;
+	__asm__ volatile("vmread %1, %0" : "=r"(v) : "r"(field) : "cc");
+	return v;
+}
+
 static inline bool vmwrite(u64 field, u64 v)
 {
 	bool fail;
 	__asm__ volatile("vmwrite %2, %1" : "=@ccbe"(fail) : "r"(field), "rm"(v));
 	return !fail;
+}
+
+static inline void vmwrite_sure(u64 field, u64 v)
+{
+	__asm__ volatile("vmwrite %1, %0" ::"r"(field), "rm"(v) : "cc");
 }
 
 /** INVEPT and INVVPID: types of section 31.3. */

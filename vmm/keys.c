@@ -16,7 +16,7 @@ static void type(struct machine *m, u8 key)
 
 static void command(struct machine *m, int key)
 {
-	u64 start = rdtsc() - core.cpu.away;
+	u64 start = machine_away_begin();
 
 	switch (key) {
 	case 's':
@@ -26,7 +26,7 @@ static void command(struct machine *m, int key)
 		vcpu_dump(m->vcpu[0]);
 		break;
 	case 't':
-		exit_log_print(&m->log, 32);
+		exit_log_print(&m->vcpu[0]->log, 32);
 		break;
 	case 'x':
 		klog("ended by the operator");
@@ -41,7 +41,7 @@ static void command(struct machine *m, int key)
 		break;
 	}
 	/* The operator's curiosity is no exit's cost. What the console took of it is in there. */
-	core.cpu.away = rdtsc() - start;
+	machine_away_end(start);
 }
 
 void keys_poll(struct machine *m)

@@ -39,6 +39,10 @@ void machine_end(struct machine *m, enum outcome outcome)
 {
 	if (m->outcome == OUTCOME_NONE)
 		m->outcome = outcome;
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		if (m->vcpu[i])
+			m->vcpu[i]->requests |= REQ_STOP;
+	}
 }
 
 static u64 clock_now(void *ctx)
@@ -144,10 +148,8 @@ struct machine *machine_create(unsigned run, u32 paging)
 	paging_create(m, paging);
 	vmx_choose_for(m);
 	init_cpuid(m, paging);
-	m->preemption_timer = m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER;
 	m->forgets_virtual_irqs =
 		core.on_bochs && (m->vmx.word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY);
-	m->timer_shift = core.caps.misc & 31;
 	m->min_run = core.tsc_hz / 50000; /* 20 us */
 	init_pc(m);
 	bitmaps_init(m);
@@ -181,6 +183,24 @@ void machine_run(struct machine *m)
 		if (!vmclear(m->vcpu[i]->vmcs_hpa))
 			panic("VMCLEAR after the run failed");
 	}
+}
+
+u64 machine_away_begin(void)
+{
+	return rdtsc() - core.cpu.away;
+}
+
+void machine_away_end(u64 begin)
+{
+	machine_away(rdtsc() - begin - core.cpu.away);
+}
+
+void machine_away(u64 ticks)
+{
+	core.cpu.away += ticks;
+	/* The run loop asks for it only after exits that ask for something. */
+	if (core.machine)
+		core.machine->vcpu[0]->requests |= REQ_AWAY;
 }
 
 /** Where `mark` is set, the pages written are counted from here on again. */
@@ -217,7 +237,7 @@ void machine_print_stats(struct machine *m, const char *title)
 void machine_tick(struct machine *m, u64 now)
 {
 	console_pump();
-	if (m->log.next > CRASH_AFTER_EXITS)
+	if (exit_log_count(&m->vcpu[0]->log) > CRASH_AFTER_EXITS)
 		crash_on_purpose(core.boot->options.crash);
 	if (now >= m->next_poll) {
 		keys_poll(m);

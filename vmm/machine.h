@@ -7,7 +7,6 @@
 #define TV_MACHINE_H
 
 #include "dirty.h"
-#include "exit_log.h"
 #include "guest/pc.h"
 #include "insn.h"
 #include "paging_ops.h"
@@ -38,30 +37,27 @@ struct machine {
 	struct cpuid_policy cpuid;
 	unsigned nr_vcpus;
 	struct vcpu *vcpu[PC_MAX_VCPUS];
-	u64 tsc_start; /* host TSC at the guest's first instruction: the guest's TSC 0. Until
-			* then 0, and guest time stands still */
-	bool preemption_timer;
-	u32 timer_shift; /* the VMX-preemption timer counts once in 2^n TSC ticks */
-	u64 min_run;	 /* a guest whose timer was served runs at least so many ticks */
-	u64 poll_ticks;	 /* TSC ticks between two looks at the console */
-	u64 next_poll;	 /* guest TSC; NEVER: do not look */
-	u8 typed[64];	 /* what the operator typed and the guest has not taken yet: a ring */
+	u64 tsc_start;	/* host TSC at the guest's first instruction: the guest's TSC 0. Until
+			 * then 0, and guest time stands still */
+	u64 min_run;	/* a guest whose timer was served runs at least so many ticks */
+	u64 poll_ticks; /* TSC ticks between two looks at the console */
+	u64 next_poll;	/* guest TSC; NEVER: do not look */
+	u8 typed[64];	/* what the operator typed and the guest has not taken yet: a ring */
 	u32 typed_head, typed_tail;
 	bool escape; /* the operator typed the escape key: the next one is a command */
 	enum outcome outcome;
 	u32 exit_code;
 	struct exit_snapshot snapshot;
 	struct dirty_log dirty;
-	struct exit_log log;
 	u8 *io_bitmap; /* two pages */
 	hpa_t io_bitmap_hpa;
 	hpa_t lapic_hpa[PC_MAX_VCPUS]; /* of the pages that hold the local APICs' registers */
 	hpa_t apic_access_hpa;	       /* 0: not used */
 	gpa_t apic_access_gpa;
 	bool apic_access_on; /* mapped at apic_access_gpa */
-	/* Bochs 2.7 looks for a virtual interrupt to deliver when the guest writes its TPR, an EOI or
-	 * a self-IPI, but not at VM entry, and a VM exit makes it forget what it found (SDM volume
-	 * 3, section 30.2.1, wants the former). */
+	/* Bochs 2.7 looks for a virtual interrupt to deliver when the guest writes its TPR, an EOI
+	 * or a self-IPI, but not at VM entry, and a VM exit makes it forget what it found (SDM
+	 * volume 3, section 30.2.1, wants the former). */
 	bool forgets_virtual_irqs;
 };
 
@@ -87,6 +83,12 @@ void machine_snapshot(struct machine *m);
 /** Print m->snapshot, or the present counters. */
 void machine_print_snapshot(struct machine *m, const char *title);
 void machine_print_stats(struct machine *m, const char *title);
+
+/** Time that no exit is charged with: between the two, or what `ticks` of the TSC went on. They may
+ *  be nested. */
+u64 machine_away_begin(void);
+void machine_away_end(u64 begin);
+void machine_away(u64 ticks);
 
 /** Let devices do what is due; look at the console. */
 void machine_tick(struct machine *m, u64 now);

@@ -20,7 +20,6 @@
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry.asm: VCPU_GPR");
 _Static_assert(offsetof(struct vcpu, exit_tsc) == 128, "entry.asm: VCPU_EXIT_TSC");
-_Static_assert(offsetof(struct vcpu, launched) == 136, "entry.asm: VCPU_LAUNCHED");
 
 /** entry.asm: how vmx_run() ended (SDM volume 3, section 27.1 "Basic VM-Entry Checks"). */
 enum vmx_entry_result {
@@ -50,7 +49,7 @@ static const exit_handler handlers[NR_EXIT_REASONS] = {
 void print_diagnosis(struct vcpu *v)
 {
 	vcpu_dump(v);
-	exit_log_print(&v->machine->log, 16);
+	exit_log_print(&v->log, 16);
 }
 
 enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)
@@ -70,7 +69,7 @@ enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)
 /** VMfail: the controls or the host state are wrong. That is a bug of this program. */
 static void entry_vmfail(struct vcpu *v, enum vmx_entry_result r)
 {
-	const char *insn = v->launched ? "VMRESUME" : "VMLAUNCH";
+	const char *insn = exit_log_count(&v->log) ? "VMRESUME" : "VMLAUNCH";
 
 	if (r == VMX_FAIL_INVALID)
 		panic("%s failed: VMfailInvalid, there is no current VMCS", insn);
@@ -83,40 +82,38 @@ static void entry_vmfail(struct vcpu *v, enum vmx_entry_result r)
 /** An exit with a reason that the SDM does not define. */
 static enum exit_action handle_undefined(struct vcpu *v)
 {
-	panic("VM exit with reason 0x%x, which the SDM does not define", v->exit->reason);
+	panic("VM exit with reason 0x%x, which the SDM does not define", vcpu_exit_reason(v));
 }
 
-/** A new entry in the ring of the last exits, filled in. Everything else that wants to know of this
- *  exit reads it there. */
-static struct exit_log_entry *log_exit(struct exit_log *log)
+/** A new entry in the ring of the last exits, filled in; the reason. Everything else that wants to
+ * know of this exit reads it there. The VMREADs cannot fail: the exit came from this VMCS. */
+static inline u64 log_exit(struct exit_log *log)
 {
-	struct exit_log_entry *e = &log->entry[log->next++ % EXIT_LOG_SIZE];
+	struct exit_log_entry *e = exit_log_add(log);
+	u64 reason = vmread_sure(VM_EXIT_REASON);
 
-	e->reason = vmcs_read32(VM_EXIT_REASON);
-	/* The first VMREAD was checked: there is a VMCS, and every processor has these fields. */
 	vmread_to(GUEST_RIP, &e->rip);
-	vmread_to(EXIT_QUALIFICATION, &e->qual);
 	vmread_to(GUEST_CR3, &e->cr3);
-	return e;
+	vmread_to(EXIT_QUALIFICATION, &e->qual);
+	e->reason = (u32)reason;
+	return reason;
 }
 
-/** Charge the time since the exit to its reason. Counting last means that a guest which reads the
- *  counters by CPUID sees the state before that CPUID. */
-static void account(struct vcpu *v, u64 now)
+/** Charge the time since the exit to its reason; `now` is the host's TSC. Counting last means that
+ * a guest which reads the counters by CPUID sees the state before that CPUID. */
+static inline void account(struct vcpu *v, u64 now)
 {
-	u32 nr = v->exit->reason & EXIT_REASON_BASIC_MASK;
-	u64 cycles = now - v->exit_tsc - core.cpu.away;
+	struct exit_log_entry *e = v->log.last;
+	u32 nr = e->reason & EXIT_REASON_BASIC_MASK;
+	u64 cycles = now - v->exit_tsc;
 
-	core.cpu.away = 0;
 	v->stats.count[nr]++;
 	v->stats.cycles[nr] += cycles;
-	v->exit->cycles = (u32)cycles;
+	e->cycles = (u32)cycles;
 }
 
-static enum exit_action dispatch(struct vcpu *v)
+static inline enum exit_action dispatch(struct vcpu *v, u64 reason)
 {
-	u32 reason = v->exit->reason;
-
 	if (__builtin_expect(reason >= NR_EXIT_REASONS, 0)) {
 		if (reason & EXIT_REASON_ENTRY_FAILURE)
 			return handle_entry_failure(v);
@@ -125,90 +122,107 @@ static enum exit_action dispatch(struct vcpu *v)
 	return handlers[reason](v);
 }
 
-static void handle_exit(struct vcpu *v)
+/** After an exit that completed no instruction. */
+static __attribute__((noinline)) void retry(struct vcpu *v)
 {
-	v->cached = 0;
-	v->exit = log_exit(&v->machine->log);
-	v->idt_vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
-	if (dispatch(v) == EXIT_ADVANCE)
-		vcpu_complete_instruction(v, vcpu_rip(v) + vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
-	else
-		vcpu_recheck_irq(v);
-	if (__builtin_expect(v->idt_vectoring & INTR_INFO_VALID, 0))
+	if (vcpu_idt_vectoring(v) & INTR_INFO_VALID)
 		event_replay(v);
+	vcpu_recheck_irq(v);
 }
 
-/** Without the VMX-preemption timer the host's local APIC makes the exit. */
-static __attribute__((noinline)) void arm_host_timer(const struct vcpu *v)
+static inline void handle_exit(struct vcpu *v)
 {
-	host_timer_arm(v->deadline == NEVER ? NEVER : v->deadline + v->machine->tsc_start);
+	v->done = 0;
+	if (__builtin_expect(dispatch(v, log_exit(&v->log)) == EXIT_ADVANCE, 1))
+		vcpu_complete_instruction(v, vcpu_rip(v) + vmread_sure(VM_EXIT_INSTRUCTION_LEN));
+	else
+		retry(v);
 }
 
-/** Arrange for an exit at v->deadline; `now` is the guest TSC. */
+/** Arrange for an exit at v->deadline; `now` is the host's TSC. Without the VMX-preemption timer it
+ * is the host's local APIC that makes it: settle() has armed that. */
 static inline void arm_timer(const struct vcpu *v, u64 now)
 {
-	const struct machine *m = v->machine;
-	u64 count = 0;
-
-	if (!m->preemption_timer) {
-		arm_host_timer(v);
+	if (v->timer_shift == NO_PREEMPTION_TIMER)
 		return;
-	}
 	/* IA32_VMX_MISC[4:0]: the timer counts whenever that bit of the TSC changes. A count of k
 	 * lasts k-1 to k units: with one more it does not fire before the deadline. */
-	if (v->deadline > now)
-		count = ((v->deadline - now) >> m->timer_shift) + 2;
-	vmcs_write32(VMX_PREEMPTION_TIMER_VALUE, count > ~0u ? ~0u : (u32)count);
+	vmwrite_sure(VMX_PREEMPTION_TIMER_VALUE, ((v->deadline - now) >> v->timer_shift) + 2);
 }
 
-/** Everything that must be settled before an entry. Returns the guest TSC. */
+/** What the VMX-preemption timer can count to, less what arm_timer() adds. */
+#define TIMER_MAX 0xfffffff0ull
+
+/** The next deadline, in the host's TSC, and within reach of the timer: an exit that comes too soon
+ *  finds nothing to do. `soonest` is that of a guest which was served just now. */
+static void set_deadline(struct vcpu *v, u64 soonest)
+{
+	const struct machine *m = v->machine;
+	u64 due = machine_deadline(m), reach = rdtsc();
+
+	reach += v->timer_shift == NO_PREEMPTION_TIMER ? TIMER_MAX : TIMER_MAX << v->timer_shift;
+	v->deadline = due < reach - m->tsc_start ? MAX(due, soonest) + m->tsc_start : reach;
+	if (v->timer_shift == NO_PREEMPTION_TIMER)
+		host_timer_arm(v->deadline);
+}
+
+/** Everything that must be settled before an entry. Returns the host's TSC, not after v->deadline.
+ */
 static __attribute__((noinline)) u64 settle(struct vcpu *v)
 {
 	struct machine *m = v->machine;
-	bool ticked = false;
+	u64 soonest = 0;
 
 	if (v->requests & REQ_RECHECK)
 		v->requests = (v->requests & ~REQ_RECHECK) | REQ_EVENT;
-	for (;;) {
+	while (m->outcome == OUTCOME_NONE) {
 		u64 now;
 
 		if (v->requests & REQ_DEADLINE) {
 			v->requests &= ~REQ_DEADLINE;
-			v->deadline = machine_deadline(m);
+			set_deadline(v, soonest);
+		}
+		now = rdtsc();
+		if (now >= v->deadline && !soonest) {
+			machine_tick(m, now - m->tsc_start);
+			v->requests |= REQ_DEADLINE;
 			/* However fast a guest programs its timers: after one was served, it runs.
 			 */
-			if (ticked)
-				v->deadline = MAX(v->deadline, machine_now(m) + m->min_run);
+			soonest = machine_now(m) + m->min_run;
+		} else if (v->requests & REQ_EVENT) {
+			event_prepare_entry(v);
+		} else {
+			return MIN(now, v->deadline);
 		}
-		now = machine_now(m);
-		if (now >= v->deadline && !ticked) {
-			machine_tick(m, now);
-			v->requests |= REQ_DEADLINE;
-			ticked = true;
-			if (m->outcome != OUTCOME_NONE)
-				return machine_now(m);
-			continue;
-		}
-		if (!(v->requests & REQ_EVENT))
-			return now;
-		event_prepare_entry(v);
 	}
+	return rdtsc();
+}
+
+/** As if the exit had come so much later. */
+static void forget_away(struct vcpu *v)
+{
+	v->exit_tsc += core.cpu.away;
+	core.cpu.away = 0;
+	v->requests &= ~REQ_AWAY;
 }
 
 bool vmx_exited(struct vcpu *v)
 {
-	struct machine *m = v->machine;
 	u64 now;
 
-	v->launched = 1;
-	v->injecting = false;
 	handle_exit(v);
-	now = machine_now(m);
-	if (v->requests || now >= v->deadline)
+	now = rdtsc();
+	if (__builtin_expect(v->requests || now >= v->deadline, 0)) {
 		now = settle(v);
-	account(v, now + m->tsc_start);
+		forget_away(v);
+		account(v, now);
+		if (v->machine->outcome != OUTCOME_NONE)
+			return false;
+	} else {
+		account(v, now);
+	}
 	arm_timer(v, now);
-	return m->outcome == OUTCOME_NONE;
+	return true;
 }
 
 void vcpu_run(struct vcpu *v)
@@ -217,10 +231,9 @@ void vcpu_run(struct vcpu *v)
 	enum vmx_entry_result r;
 	u64 now;
 
-	v->exit = &m->log.entry[0];
 	vmcs_write64(TSC_OFFSET, -m->tsc_start);
 	now = settle(v);
-	core.cpu.away = 0; /* the time before the first entry belongs to no exit */
+	forget_away(v); /* the time before the first entry belongs to no exit */
 	if (m->outcome != OUTCOME_NONE)
 		return;
 	arm_timer(v, now);

@@ -11,9 +11,9 @@
 
 u64 vcpu_reg(struct vcpu *v, unsigned reg)
 {
-	if (reg == REG_RSP && !(v->cached & CACHED_RSP)) {
+	if (reg == REG_RSP && !(v->done & CACHED_RSP)) {
 		v->gpr[REG_RSP] = vmcs_readl(GUEST_RSP);
-		v->cached |= CACHED_RSP;
+		v->done |= CACHED_RSP;
 	}
 	return v->gpr[reg];
 }
@@ -23,7 +23,7 @@ void vcpu_set_reg(struct vcpu *v, unsigned reg, u64 value)
 	v->gpr[reg] = value;
 	if (reg == REG_RSP) {
 		vmcs_writel(GUEST_RSP, value);
-		v->cached |= CACHED_RSP;
+		v->done |= CACHED_RSP;
 	}
 }
 
@@ -102,10 +102,10 @@ void vcpu_pend_single_step(void)
 			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DBG_BS);
 }
 
-void vcpu_undo_nmi_unblocking(const struct vcpu *v, u64 info)
+void vcpu_undo_nmi_unblocking(struct vcpu *v, u64 info)
 {
 	_Static_assert(INTR_INFO_NMI_UNBLOCK == EPT_VIOLATION_NMI_UNBLOCK, "one bit for all");
-	if (!(v->idt_vectoring & INTR_INFO_VALID) && (info & INTR_INFO_NMI_UNBLOCK))
+	if (!(vcpu_idt_vectoring(v) & INTR_INFO_VALID) && (info & INTR_INFO_NMI_UNBLOCK))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
 }
@@ -116,8 +116,15 @@ void vcpu_recheck_irq(struct vcpu *v)
 		v->requests |= REQ_EVENT;
 }
 
-void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking)
+void vcpu_complete_rare(struct vcpu *v, u64 next_rip)
 {
+	u64 rflags = vcpu_rflags(v);
+	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+
+	/* Outside 64-bit mode RIP wraps at 4 GiB. */
+	if ((next_rip ^ vcpu_rip(v)) >> 32 && vcpu_code_bits() != 64)
+		next_rip = (u32)next_rip;
+	vmcs_writel(GUEST_RIP, next_rip);
 	if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     blocking & ~(u32)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));

@@ -18,36 +18,43 @@ struct machine;
 #define REQ_EVENT BIT(0)    /* something may have to be injected */
 #define REQ_DEADLINE BIT(1) /* a timer may have been set: work out the next deadline */
 #define REQ_RECHECK BIT(2)  /* REQ_EVENT at the next exit, whatever it is */
+#define REQ_AWAY BIT(4)	    /* core.cpu.away is not 0 */
+#define REQ_STOP BIT(3)	    /* the run is over */
 
-/** Guest state that is read from the VMCS at most once an exit. */
+/** What has been done since the last exit. State that is read from the VMCS at most once an exit:
+ */
 #define CACHED_RFLAGS BIT(0)
 #define CACHED_RSP BIT(1)
+#define CACHED_IDT_VECTORING BIT(2)
+#define INJECTING BIT(3) /* the VMCS holds an event for the next entry: there is room for one */
+
+/** vcpu.timer_shift where there is no VMX-preemption timer. */
+#define NO_PREEMPTION_TIMER 0xff
 
 struct vcpu {
-	/* entry.asm knows the offsets of these three: run.c asserts them. */
+	/* entry.asm knows the offsets of these two: run.c asserts them. */
 	u64 gpr[16];  /* RSP's slot is a cache, see vcpu_reg() */
 	u64 exit_tsc; /* host TSC right after the VM exit */
-	u64 launched;
 
 	struct machine *machine;
 	unsigned index;
 	u64 requests;
-	u64 deadline;		     /* guest TSC at which the guest must be interrupted; NEVER */
-	struct exit_log_entry *exit; /* this exit, in the ring of the last: reason, RIP, ... */
-	u32 cached;		     /* CACHED_* */
-	u32 idt_vectoring;
+	u64 deadline;	   /* host TSC at which the guest must be interrupted */
+	u32 done;	   /* CACHED_*, INJECTING */
+	u32 idt_vectoring; /* see vcpu_idt_vectoring() */
 	u64 rflags;
+	u8 timer_shift; /* the VMX-preemption timer counts once in 2^n TSC ticks */
 	/* The event to inject at the next entry; 0: none. */
 	u32 event_info, event_error, event_insn_len;
-	bool injecting; /* the VMCS holds an event for the next entry: there is room for one */
-	u32 cpu1;	/* primary controls in the VMCS */
-	u32 cpu2;	/* secondary */
-	u8 *msr_bitmap; /* one page */
+	u32 cpu1;		    /* primary controls in the VMCS */
+	u32 cpu2;		    /* secondary */
+	u8 *msr_bitmap;		    /* one page */
 	u64 cr0_shadow, cr4_shadow; /* what the guest wrote, for the host-owned bits */
 	u64 xcr0;
 	u64 tsc_adjust; /* guest's TSC = guest time + this */
 	struct msr_state msr;
 	struct exit_stats stats;
+	struct exit_log log;
 	u8 *vmcs;
 	hpa_t vmcs_hpa;
 	u64 *pml; /* the page-modification log; NULL: none */
@@ -72,36 +79,52 @@ void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e);
 /** Run until m->outcome is set. */
 void vcpu_run(struct vcpu *v);
 
-/** RIP, exit qualification and CR3 of this exit. */
+/** Reason (all 32 bits), RIP, exit qualification and CR3 of this exit: the newest in the ring. */
+static inline u32 vcpu_exit_reason(const struct vcpu *v)
+{
+	return v->log.last->reason;
+}
+
 static inline u64 vcpu_rip(const struct vcpu *v)
 {
-	return v->exit->rip;
+	return v->log.last->rip;
 }
 
 static inline u64 vcpu_qual(const struct vcpu *v)
 {
-	return v->exit->qual;
+	return v->log.last->qual;
 }
 
 static inline u64 vcpu_cr3(const struct vcpu *v)
 {
-	return v->exit->cr3;
+	return v->log.last->cr3;
 }
 
 /** RFLAGS as the VMCS holds them now. */
 static inline u64 vcpu_rflags(struct vcpu *v)
 {
-	if (!(v->cached & CACHED_RFLAGS)) {
+	if (!(v->done & CACHED_RFLAGS)) {
 		v->rflags = vmcs_readl(GUEST_RFLAGS);
-		v->cached |= CACHED_RFLAGS;
+		v->done |= CACHED_RFLAGS;
 	}
 	return v->rflags;
+}
+
+/** The event whose delivery this exit cut short (SDM volume 3, section 28.2.4); INTR_INFO_VALID is
+ *  clear where there is none, as after every exit of an instruction. */
+static inline u32 vcpu_idt_vectoring(struct vcpu *v)
+{
+	if (!(v->done & CACHED_IDT_VECTORING)) {
+		v->idt_vectoring = vmcs_read32(IDT_VECTORING_INFO_FIELD);
+		v->done |= CACHED_IDT_VECTORING;
+	}
+	return v->idt_vectoring;
 }
 
 static inline void vcpu_set_rflags(struct vcpu *v, u64 rflags)
 {
 	v->rflags = rflags;
-	v->cached |= CACHED_RFLAGS;
+	v->done |= CACHED_RFLAGS;
 	vmcs_writel(GUEST_RFLAGS, rflags);
 }
 
@@ -133,30 +156,28 @@ void vcpu_pend_single_step(void);
 /** `info` is the qualification or interruption information of an exit for which bit 12 means that
  * an IRET had unblocked NMIs when the exit cut it short: block them again (SDM volume 3, section
  *  28.2.3 "Information About NMI Unblocking Due to IRET"). */
-void vcpu_undo_nmi_unblocking(const struct vcpu *v, u64 info);
+void vcpu_undo_nmi_unblocking(struct vcpu *v, u64 info);
 
 /** After an exit at which interrupts may have been held back: see machine.forgets_virtual_irqs. */
 void vcpu_recheck_irq(struct vcpu *v);
 
-/** For vcpu_complete_instruction(), in the cases that are not common. */
-void vcpu_complete_rare(struct vcpu *v, u64 rflags, u32 blocking);
+/** vcpu_complete_instruction(), in the cases that are not common. */
+void vcpu_complete_rare(struct vcpu *v, u64 next_rip);
 
 /** RIP after an instruction was completed: also ends the shadow of STI and MOV SS and arms the
  *  trap of RFLAGS.TF (SDM volume 3, section 6.8.3 "Masking Exceptions ..." and 18.3.1.4). */
 static inline void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 {
-	u64 rflags = vcpu_rflags(v);
-	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
+	/* Common: no flag that asks for something, interrupts on, nothing blocked, and no wrap of a
+	 * 32-bit RIP. On the way of every exit of an instruction: VMREADs without checks. */
+	u64 flags = (vmread_sure(GUEST_RFLAGS) ^ X86_EFLAGS_IF) &
+		    (X86_EFLAGS_TF | X86_EFLAGS_RF | X86_EFLAGS_IF);
+	u64 blocking = vmread_sure(GUEST_INTERRUPTIBILITY_INFO);
 
-	/* Outside 64-bit mode RIP wraps at 4 GiB. */
-	if (__builtin_expect((next_rip ^ vcpu_rip(v)) >> 32, 0) && vcpu_code_bits() != 64)
-		next_rip = (u32)next_rip;
-	vmcs_writel(GUEST_RIP, next_rip);
-	if (__builtin_expect(
-		    ((rflags ^ X86_EFLAGS_IF) & (X86_EFLAGS_TF | X86_EFLAGS_RF | X86_EFLAGS_IF)) ||
-			    blocking,
-		    0))
-		vcpu_complete_rare(v, rflags, blocking);
+	if (__builtin_expect((flags | blocking | (next_rip ^ vcpu_rip(v)) >> 32) != 0, 0))
+		vcpu_complete_rare(v, next_rip);
+	else
+		vmwrite_sure(GUEST_RIP, next_rip);
 }
 
 /** Guest state by name on the console. */

@@ -232,7 +232,10 @@ void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 
 	v->machine = m;
 	v->index = index;
-	v->deadline = NEVER;
+	v->timer_shift = NO_PREEMPTION_TIMER;
+	if (m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER)
+		v->timer_shift = core.caps.misc & 31; /* appendix A.6 */
+	exit_log_init(&v->log);
 	v->requests = REQ_EVENT | REQ_DEADLINE;
 	v->vmcs = vmx_region(&v->vmcs_hpa);
 	msr_state_init(&v->msr, &m->cpuid, low, gmem_size(&m->pc.mem) - low);

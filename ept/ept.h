@@ -29,7 +29,7 @@ struct ept {
 	u64 max_leaf; /* the largest page the processor has, bytes */
 	struct paging_summary summary;
 	u64 ever_dirty; /* pages found dirty so far, each counted once */
-	u64 overlay; /* the entry of the APIC-access page, 0: not mapped */
+	u64 overlay;	/* the entry of the APIC-access page, 0: not mapped */
 	gpa_t overlay_gpa;
 };
 

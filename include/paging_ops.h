@@ -66,9 +66,9 @@ struct paging_ops {
 	void (*controls)(const struct paging *p, struct paging_controls *c);
 	/** An EPT violation at `gpa`, with its exit qualification. */
 	enum paging_verdict (*ept_violation)(struct paging *p, gpa_t gpa, u64 qualification);
-	/** Put one page of the hypervisor's at `gpa`, which is not guest memory: the APIC-access page,
-	 *  the only such page. `hpa` 0 takes it away again. The caller invalidates translations.
-	 *  False: the page pool is used up. */
+	/** Put one page of the hypervisor's at `gpa`, which is not guest memory: the APIC-access
+	 * page, the only such page. `hpa` 0 takes it away again. The caller invalidates
+	 * translations. False: the page pool is used up. */
 	bool (*overlay)(struct paging *p, gpa_t gpa, hpa_t hpa);
 	void (*summary)(const struct paging *p, struct paging_summary *s);
 	/** Look at every leaf: is each within the memory of `gm`, at the right place? Returns the

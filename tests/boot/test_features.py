@@ -88,8 +88,8 @@ def test_written_pages_and_xsaves(run, off):
 
     (little, before), (much, after) = [tuple(map(int, found)) for found in PAGES.findall(got.serial)]
     assert 0 < little < 1024 and 2048 <= much < 2048 + 1024  # 8 MiB and some, not 32768
-    assert before < after <= before + much
-    assert after < got.last_run["pages_written"] < 32768
+    assert before <= after <= before + much
+    assert after <= got.last_run["pages_written"] < 32768  # its memory was used before
     read, _ = json.JSONDecoder().raw_decode(got.serial[got.serial.index("\n{") + 1:])
     assert after <= read["pages_ever"] <= got.last_run["pages_written"]
     if off:

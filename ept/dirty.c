@@ -21,6 +21,8 @@ static void look_at(struct visit *v, gpa_t gpa)
 
 	if (!entry || !(*entry & EPT_DIRTY))
 		return;
+	if (v->e->overlay && gpa.v == v->e->overlay_gpa.v)
+		return; /* the APIC-access page is not the guest's memory */
 	v->d->pages++;
 	if (!(*entry & EPT_EVER_DIRTY))
 		v->e->ever_dirty++;

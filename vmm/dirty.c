@@ -18,8 +18,8 @@ void dirty_init(struct machine *m)
 
 	if (!(m->vmx.word[WORD_CPU2] & CPU2_PML))
 		return;
-	/* A page is logged when its dirty flag becomes 1, and they are all cleared together: at
-	 * most once in between. */
+	/* A page of memory is logged when its dirty flag becomes 1, and they are all cleared
+	 * together: at most once in between. */
 	log->max = gmem_size(&m->pc.mem) >> PAGE_SHIFT;
 	log->gfn = heap_need(log->max * sizeof(*log->gfn), NULL, "log of written pages");
 }
@@ -41,8 +41,13 @@ void dirty_drain(struct machine *m)
 	ASSERT(m->nr_vcpus == 1); /* each further one would drain its own, before a count */
 	next = (u16)(vmcs_read16(GUEST_PML_INDEX) + 1); /* the newest entry; full: 0xffff + 1 */
 	for (unsigned i = next; i < PML_ENTRIES; i++) {
+		gpa_t gpa = GPA(m->vcpu[0]->pml[i]);
+
+		/* The APIC-access page is no memory, and comes and goes as the guest likes. */
+		if (!gmem_slot(&m->pc.mem, gpa))
+			continue;
 		ASSERT(log->nr < log->max);
-		log->gfn[log->nr++] = (u32)(m->vcpu[0]->pml[i] >> PAGE_SHIFT);
+		log->gfn[log->nr++] = (u32)(gpa.v >> PAGE_SHIFT);
 	}
 	vmcs_write16(GUEST_PML_INDEX, PML_ENTRIES - 1);
 }

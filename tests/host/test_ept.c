@@ -363,6 +363,18 @@ static void the_log_may_name_what_is_not_mapped(void **state)
 	assert_int_equal(dirty(p, log, 3, true).pages, 0);
 }
 
+static void the_apic_access_page_is_not_written_memory(void **state)
+{
+	static const u32 log[] = {0xfee00, 1};
+	struct paging *p = create_tracking(*state);
+
+	assert_true(ept_ops.overlay(p, GPA(0xfee00000), HPA(0x9000)));
+	write_page(p, 0xfee00000);
+	write_page(p, 0x1000);
+	assert_int_equal(dirty(p, NULL, 0, false).pages, 1);
+	assert_int_equal(dirty(p, log, 2, true).ever, 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -380,6 +392,7 @@ int main(void)
 		T(tracking_takes_small_pages_and_a_log),
 		T(written_pages_are_counted),
 		T(the_log_may_name_what_is_not_mapped),
+		T(the_apic_access_page_is_not_written_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,37 +6,13 @@
 #include "vmx.h"
 #include "x86.h"
 
-#define EPT_LEVELS 4
-#define EPT_ENTRIES 512
-
-/** Bytes that one entry of a table at `level` covers; level 1 is the page table. */
-static u64 level_size(unsigned level)
-{
-	return PAGE_SIZE << (9 * (level - 1));
-}
-
-static unsigned level_index(gpa_t gpa, unsigned level)
-{
-	return (gpa.v / level_size(level)) % EPT_ENTRIES;
-}
-
-static u64 *entry_table(const struct ept *e, u64 entry)
-{
-	return e->env.page_ptr(e->env.ctx, HPA(entry & EPT_ADDR_MASK));
-}
-
-static bool is_leaf(u64 entry, unsigned level)
-{
-	return level == 1 || (entry & EPT_LARGE);
-}
-
 /** The entry for `gpa` at `level`, its tables made on the way; NULL: no page, or a leaf above. */
 static u64 *walk_to(struct ept *e, gpa_t gpa, unsigned level)
 {
 	u64 *table = e->env.page_ptr(e->env.ctx, e->root);
 
 	for (unsigned l = EPT_LEVELS; l > level; l--) {
-		u64 *entry = &table[level_index(gpa, l)];
+		u64 *entry = &table[ept_level_index(gpa, l)];
 
 		if (!*entry) {
 			hpa_t hpa;
@@ -45,12 +21,12 @@ static u64 *walk_to(struct ept *e, gpa_t gpa, unsigned level)
 				return NULL;
 			e->summary.table_pages++;
 			*entry = hpa.v | EPT_RWX;
-		} else if (is_leaf(*entry, l)) {
+		} else if (ept_is_leaf(*entry, l)) {
 			return NULL;
 		}
-		table = entry_table(e, *entry);
+		table = ept_entry_table(e, *entry);
 	}
-	return &table[level_index(gpa, level)];
+	return &table[ept_level_index(gpa, level)];
 }
 
 u64 *ept_entry(const struct ept *e, gpa_t gpa)
@@ -58,13 +34,13 @@ u64 *ept_entry(const struct ept *e, gpa_t gpa)
 	u64 *table = e->env.page_ptr(e->env.ctx, e->root);
 
 	for (unsigned l = EPT_LEVELS; l > 1; l--) {
-		u64 entry = table[level_index(gpa, l)];
+		u64 entry = table[ept_level_index(gpa, l)];
 
-		if (!entry || is_leaf(entry, l))
+		if (!entry || ept_is_leaf(entry, l))
 			return NULL;
-		table = entry_table(e, entry);
+		table = ept_entry_table(e, entry);
 	}
-	return &table[level_index(gpa, 1)];
+	return &table[ept_level_index(gpa, 1)];
 }
 
 /** The highest level at which one leaf can map the start of the range. */
@@ -73,7 +49,7 @@ static unsigned pick_level(const struct ept *e, gpa_t gpa, hpa_t hpa, u64 size)
 	unsigned level = 1;
 
 	for (unsigned l = 2; l <= 3; l++) {
-		u64 bytes = level_size(l);
+		u64 bytes = ept_level_size(l);
 
 		if (bytes > e->max_leaf || size < bytes || ((gpa.v | hpa.v) & (bytes - 1)) ||
 		    e->env.memtype(e->env.ctx, hpa, bytes) < 0)
@@ -97,7 +73,7 @@ bool ept_map(struct ept *e, gpa_t gpa, hpa_t hpa, u64 size)
 {
 	while (size) {
 		unsigned level = pick_level(e, gpa, hpa, size);
-		u64 bytes = level_size(level);
+		u64 bytes = ept_level_size(level);
 		int type = e->env.memtype(e->env.ctx, hpa, bytes);
 		u64 *entry = walk_to(e, gpa, level);
 
@@ -121,14 +97,14 @@ static void visit(const struct ept *e, const u64 *table, unsigned level, gpa_t b
 		  void *ctx)
 {
 	for (unsigned i = 0; i < EPT_ENTRIES; i++) {
-		gpa_t gpa = GPA(base.v + i * level_size(level));
+		gpa_t gpa = GPA(base.v + i * ept_level_size(level));
 
 		if (!(table[i] & EPT_RWX))
 			continue;
-		if (is_leaf(table[i], level))
-			fn(ctx, gpa, table[i], level_size(level));
+		if (ept_is_leaf(table[i], level))
+			fn(ctx, gpa, table[i], ept_level_size(level));
 		else
-			visit(e, entry_table(e, table[i]), level - 1, gpa, fn, ctx);
+			visit(e, ept_entry_table(e, table[i]), level - 1, gpa, fn, ctx);
 	}
 }
 
@@ -267,4 +243,5 @@ const struct paging_ops ept_ops = {
 	.summary = ept_summary,
 	.audit = ept_audit,
 	.dirty = ept_dirty,
+	.set_hole = ept_set_hole,
 };

@@ -17,6 +17,13 @@
 #define EPT_DIRTY BIT(9)
 #define EPT_ADDR_MASK 0x000ffffffffff000ull
 
+/** Ours, in an entry that leads to a table, where the processor ignores bits 63:52: the table took
+ *  the place of a large page (hole.c). */
+#define EPT_SPLIT BIT(52)
+
+#define EPT_LEVELS 4
+#define EPT_ENTRIES 512
+
 /* The EPT pointer, table 25-9. */
 #define EPTP_WALK_4 (3ull << 3)
 #define EPTP_AD BIT(6)
@@ -27,6 +34,7 @@ struct ept {
 	hpa_t root;
 	u64 eptp;
 	u64 max_leaf; /* the largest page the processor has, bytes */
+	hpa_t spare;  /* tables that are not needed now, each with the next one's address; 0: end */
 	struct paging_summary summary;
 	u64 ever_dirty; /* pages found dirty so far, each counted once */
 	u64 overlay;	/* the entry of the APIC-access page, 0: not mapped */
@@ -53,5 +61,29 @@ typedef void (*ept_leaf_fn)(void *ctx, gpa_t gpa, u64 entry, u64 size);
 
 /** Visit every present leaf, in ascending order. */
 void ept_for_each_leaf(const struct ept *e, ept_leaf_fn fn, void *ctx);
+
+/** paging_ops.set_hole, in hole.c. */
+bool ept_set_hole(struct paging *p, gpa_t gpa, bool hole);
+
+/** Bytes that one entry of a table at `level` covers; level 1 is the page table. */
+static inline u64 ept_level_size(unsigned level)
+{
+	return PAGE_SIZE << (9 * (level - 1));
+}
+
+static inline unsigned ept_level_index(gpa_t gpa, unsigned level)
+{
+	return (gpa.v / ept_level_size(level)) % EPT_ENTRIES;
+}
+
+static inline u64 *ept_entry_table(const struct ept *e, u64 entry)
+{
+	return e->env.page_ptr(e->env.ctx, HPA(entry & EPT_ADDR_MASK));
+}
+
+static inline bool ept_is_leaf(u64 entry, unsigned level)
+{
+	return level == 1 || (entry & EPT_LARGE);
+}
 
 #endif

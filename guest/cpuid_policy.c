@@ -263,10 +263,6 @@ static void init_leaves_15_16(struct cpuid_policy *p)
 		(struct cpuid_regs){.eax = mhz, .ebx = mhz, .ecx = (u32)(LAPIC_BUS_HZ / 1000000)};
 }
 
-/** MAXPHYADDR without leaf 0x80000008 (SDM volume 3, section 4.1.4 "Enumeration of Paging Features
- *  by CPUID"). */
-#define MAXPHYADDR_DEFAULT 36
-
 static void init_extended(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 {
 	struct cpuid_regs r;

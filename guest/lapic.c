@@ -7,6 +7,7 @@
 
 #include "guest/lapic_regs.h"
 #include "lib/mem.h"
+#include "x86.h"
 
 #define FIRST_LEGAL_VECTOR 16
 #define VECTOR_WORDS 8
@@ -102,6 +103,7 @@ void lapic_init(struct lapic *l, u32 id, bool bsp, u8 *page, const struct gclock
 		.bsp = bsp,
 		.has_x2apic = true,
 		.has_tsc_deadline = true,
+		.maxphyaddr = MAXPHYADDR_DEFAULT,
 		.apic_base = LAPIC_DEFAULT_BASE | APIC_BASE_EN | (bsp ? APIC_BASE_BSP : 0),
 		.page = page,
 		.clock = clock,

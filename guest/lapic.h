@@ -10,10 +10,9 @@
  * the TPR in it is the processor's to change; with virtual-interrupt delivery IRR and ISR are, too.
  *
  * Policies, where the SDM leaves a choice:
- * - IA32_APIC_BASE accepts the default base address only; any other raises #GP, reserved bits and
- *   bits beyond MAXPHYADDR included. (A page of registers that wanders over RAM would have to be
- *   carved out of the paging of every vcpu.) The BSP bit reads back what it was; writing it is
- *   ignored.
+ * - The page of registers may be anywhere below MAXPHYADDR, over memory or another device, too:
+ *   for its own processor it covers what is there (lapic_base()). The BSP bit of IA32_APIC_BASE
+ *   reads back what it was; writing it is ignored.
  * - Clearing IA32_APIC_BASE.EN, and setting it again, gives the power-up state.
  * - The APIC ID is read-only in xAPIC mode too, as on processors that lock it.
  * - An IPI is always edge-triggered and asserted; only INIT level de-assert looks at the ICR's
@@ -73,6 +72,7 @@ struct lapic {
 	bool bsp;
 	bool has_x2apic;       /* as CPUID says; true after lapic_init() */
 	bool has_tsc_deadline; /* the same */
+	u8 maxphyaddr;	       /* the same; 36 after lapic_init() */
 	u64 apic_base;	       /* IA32_APIC_BASE */
 	u8 *page;	       /* 4 KiB, caller's: registers at their xAPIC offsets */
 	bool virtual_delivery; /* the processor changes IRR and ISR: the caches are not used */
@@ -201,12 +201,18 @@ static inline bool lapic_x2apic(const struct lapic *l)
 /** Where the registers are in xAPIC mode, guest-physical. */
 static inline u64 lapic_base(const struct lapic *l)
 {
-	return l->apic_base & PAGE_MASK & (BIT(52) - 1);
+	return l->apic_base & PAGE_MASK;
 }
 
 static inline bool lapic_enabled(const struct lapic *l)
 {
 	return l->apic_base & 0x800;
+}
+
+/** xAPIC mode: the registers are in memory. */
+static inline bool lapic_xapic(const struct lapic *l)
+{
+	return lapic_enabled(l) && !lapic_x2apic(l);
 }
 
 #endif

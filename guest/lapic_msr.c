@@ -34,7 +34,7 @@ static bool write_apic_base(struct lapic *l, u64 value)
 	enum apic_mode from = mode_of(l->apic_base);
 	enum apic_mode to = mode_of(value);
 
-	if ((value & ~flags) != LAPIC_DEFAULT_BASE || !transition_allowed(from, to))
+	if (value & ~(flags | (BIT(l->maxphyaddr) - PAGE_SIZE)) || !transition_allowed(from, to))
 		return false;
 	l->apic_base = (value & ~APIC_BASE_BSP) | (l->bsp ? APIC_BASE_BSP : 0);
 	if (from == to)

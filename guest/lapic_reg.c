@@ -201,11 +201,6 @@ void lapic_written(struct lapic *l, u32 offset)
 	lapic_reg_write(l, offset, value);
 }
 
-static bool xapic_mode(const struct lapic *l)
-{
-	return lapic_enabled(l) && !lapic_x2apic(l);
-}
-
 u64 lapic_mmio_read(void *dev, u64 offset, unsigned size)
 {
 	struct lapic *l = dev;
@@ -213,7 +208,7 @@ u64 lapic_mmio_read(void *dev, u64 offset, unsigned size)
 	unsigned byte = offset & 15;
 	u64 ones = size >= 8 ? ~0ull : BIT(8 * size) - 1;
 
-	if (!xapic_mode(l))
+	if (!lapic_xapic(l))
 		return ones;
 	if (offset >= PAGE_SIZE || size > 4 || byte + size > 4)
 		return 0;
@@ -228,7 +223,7 @@ void lapic_mmio_write(void *dev, u64 offset, unsigned size, u64 value)
 {
 	struct lapic *l = dev;
 
-	if (!xapic_mode(l) || offset >= PAGE_SIZE || size != 4 || offset % 16)
+	if (!lapic_xapic(l) || offset >= PAGE_SIZE || size != 4 || offset % 16)
 		return;
 	if (!lapic_reg_in_xapic((u32)offset)) {
 		lapic_error(l, ESR_ILLEGAL_REGISTER);

@@ -266,8 +266,7 @@ void pc_pio_write(struct pc *pc, unsigned vcpu, u16 port, unsigned size, u64 val
 static bool lapic_decodes(const struct lapic *l, u64 gpa, unsigned size, u64 *offset)
 {
 	*offset = gpa - lapic_base(l);
-	return lapic_enabled(l) && !lapic_x2apic(l) && *offset < PAGE_SIZE &&
-	       size <= PAGE_SIZE - *offset;
+	return lapic_xapic(l) && *offset < PAGE_SIZE && size <= PAGE_SIZE - *offset;
 }
 
 u64 pc_mmio_read(struct pc *pc, unsigned vcpu, gpa_t gpa, unsigned size)

@@ -71,6 +71,10 @@ struct paging_ops {
 	 * translations. False: the page pool is used up. */
 	bool (*overlay)(struct paging *p, gpa_t gpa, hpa_t hpa);
 	void (*summary)(const struct paging *p, struct paging_summary *s);
+	/** Take the memory away from under the page at `gpa` (hole), so that accesses to it are
+	 *  PAGING_MMIO, or give it back. Nothing happens where there is no memory, or where it is
+	 *  as wanted. No vcpu may be in the guest meanwhile. False: the page pool is used up. */
+	bool (*set_hole)(struct paging *p, gpa_t gpa, bool hole);
 	/** Look at every leaf: is each within the memory of `gm`, at the right place? Returns the
 	 *  number of leaves that are not (0: the guest can reach its own memory only). */
 	u64 (*audit)(const struct paging *p, const struct gmem *gm);

@@ -43,6 +43,10 @@
 #define X86_CR4_PKE BIT(22)
 #define X86_CR4_CET BIT(23)
 
+/** MAXPHYADDR where CPUID has no leaf 0x80000008 (SDM volume 3, section 4.1.4 "Enumeration of
+ * Paging Features by CPUID"). */
+#define MAXPHYADDR_DEFAULT 36
+
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)

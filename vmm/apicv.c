@@ -59,7 +59,7 @@ static void place_access_page(struct machine *m)
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		const struct lapic *l = &m->pc.lapic[i];
 
-		on = on && lapic_enabled(l) && !lapic_x2apic(l) && lapic_base(l) == at.v;
+		on = on && lapic_xapic(l) && lapic_base(l) == at.v;
 	}
 	if (on == m->apic_access_on && (!on || at.v == m->apic_access_gpa.v))
 		return;

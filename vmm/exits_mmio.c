@@ -73,7 +73,8 @@ static bool mem_read(void *ctx, gva_t gva, unsigned size, u64 *value)
 		return copy_across(e, gva, size, value, WALK_READ);
 	if (!translate(e, gva, WALK_READ, &gpa))
 		return false;
-	if (!gmem_read(&pc->mem, gpa, value, size))
+	/* A device first: the local APIC may cover memory. */
+	if (pc_is_mmio(pc, e->v->index, gpa) || !gmem_read(&pc->mem, gpa, value, size))
 		*value = pc_mmio_read(pc, e->v->index, gpa, size);
 	return true;
 }
@@ -88,7 +89,7 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 		return copy_across(e, gva, size, &value, WALK_WRITE);
 	if (!translate(e, gva, WALK_WRITE, &gpa))
 		return false;
-	if (!gmem_write(&pc->mem, gpa, &value, size))
+	if (pc_is_mmio(pc, e->v->index, gpa) || !gmem_write(&pc->mem, gpa, &value, size))
 		pc_mmio_write(pc, e->v->index, gpa, size, value);
 	return true;
 }

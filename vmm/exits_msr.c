@@ -6,6 +6,7 @@
 #include "insn.h"
 #include "machine.h"
 #include "msr_index.h"
+#include "paging.h"
 #include "run.h"
 #include "vmcs.h"
 
@@ -135,6 +136,7 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 {
 	u32 msr = (u32)v->gpr[REG_RCX];
 	struct lapic *apic = &v->machine->pc.lapic[v->index];
+	u64 apic_page = lapic_base(apic);
 	u64 value = vcpu_edx_eax(v);
 
 	if (msr == MSR_IA32_TSC_DEADLINE && value)
@@ -149,8 +151,12 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 	case MSR_GP:
 		return refuse(v, "WRMSR", msr);
 	}
-	if (msr == MSR_IA32_APIC_BASE)
+	if (msr == MSR_IA32_APIC_BASE) {
 		apicv_mode_changed(v);
+		if (!paging_follow_apic(v, GPA(apic_page)))
+			return stop_unsupported(v,
+						"no memory is left to move its local APIC's page");
+	}
 	v->requests |= REQ_EVENT | REQ_DEADLINE;
 	return EXIT_ADVANCE;
 }

@@ -120,6 +120,7 @@ static void init_pc(struct machine *m)
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		m->pc.lapic[i].has_x2apic = m->cpuid.x2apic;
 		m->pc.lapic[i].has_tsc_deadline = m->cpuid.tsc_deadline;
+		m->pc.lapic[i].maxphyaddr = m->cpuid.maxphyaddr;
 	}
 }
 

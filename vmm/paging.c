@@ -36,6 +36,35 @@ static void env_invalidate(void *ctx)
 	vmx_invalidate(m);
 }
 
+/** The paging structures are all vcpus' together: a page that one local APIC covers is a hole for
+ *  the others, too, who find memory there by emulation (vmm/exits_mmio.c). */
+static bool covered_by_apic(const struct machine *m, gpa_t page)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		const struct lapic *apic = &m->pc.lapic[i];
+
+		if (lapic_xapic(apic) && lapic_base(apic) == page.v)
+			return true;
+	}
+	return false;
+}
+
+bool paging_follow_apic(struct vcpu *v, gpa_t from)
+{
+	struct machine *m = v->machine;
+	const gpa_t pages[] = {from, GPA(lapic_base(&m->pc.lapic[v->index]))};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		bool covered = covered_by_apic(m, pages[i]);
+
+		/* Where there is no memory, the APIC-access page may be (vmm/apicv.c). */
+		if (gmem_slot(&m->pc.mem, pages[i]) &&
+		    !m->paging->ops->set_hole(m->paging, pages[i], covered))
+			return false;
+	}
+	return true;
+}
+
 void paging_create(struct machine *m, u32 mode)
 {
 	char err[PAGING_ERROR_MAX];

@@ -9,4 +9,9 @@
  *  m->controls. Panics where the processor lacks what boot/ should have checked. */
 void paging_create(struct machine *m, u32 mode);
 
+/** The local APIC of `v` has changed its mode or its base address, which was `from`: its page of
+ *  registers covers memory that is there, and what it covered before comes back. False: there is no
+ *  memory left for the paging structures. */
+bool paging_follow_apic(struct vcpu *v, gpa_t from);
+
 #endif

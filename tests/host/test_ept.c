@@ -239,6 +239,142 @@ static void the_audit_finds_a_stray_leaf(void **state)
 	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 2);
 }
 
+/** The leaf that maps `gpa`, or 0. */
+struct lookup {
+	u64 gpa, entry, size;
+};
+
+static void find_leaf(void *ctx, gpa_t gpa, u64 entry, u64 size)
+{
+	struct lookup *l = ctx;
+
+	if (l->gpa - gpa.v < size)
+		*l = (struct lookup){l->gpa, entry, size};
+}
+
+static struct lookup look_up(struct paging *p, u64 gpa)
+{
+	struct lookup l = {.gpa = gpa};
+
+	ept_for_each_leaf((struct ept *)p, find_leaf, &l);
+	return l;
+}
+
+static void count_leaves(void *ctx, gpa_t gpa, u64 entry, u64 size)
+{
+	(void)gpa;
+	(void)entry;
+	*(u64 *)ctx += size;
+}
+
+static u64 mapped(struct paging *p)
+{
+	u64 bytes = 0;
+
+	ept_for_each_leaf((struct ept *)p, count_leaves, &bytes);
+	return bytes;
+}
+
+static void a_hole_in_a_large_page(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, GIB(1), GIB(8));
+	add(f, GIB(4), MIB(4), GIB(2));
+	struct paging *p = create(f);
+	const u64 whole = mapped(p), at = MIB(2) + 0x5000;
+	struct lookup before = look_up(p, at), l;
+	unsigned used;
+
+	assert_int_equal(before.size, GIB(1));
+	assert_true(ept_ops.set_hole(p, GPA(at), true));
+	assert_int_equal(f->invalidated, 1);
+	assert_int_equal(look_up(p, at).size, 0);
+	assert_int_equal(ept_ops.ept_violation(p, GPA(at), EPT_VIOLATION_READ), PAGING_MMIO);
+	assert_int_equal(mapped(p), whole - PAGE_SIZE);
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+	l = look_up(p, at + PAGE_SIZE);
+	assert_int_equal(l.size, PAGE_SIZE);
+	assert_int_equal(l.entry, (before.entry & ~EPT_LARGE) + at + PAGE_SIZE);
+	assert_int_equal(look_up(p, 0).size, MIB(2));
+	used = f->used;
+
+	/* Back together, and nothing is used up by a journey through the memory. */
+	assert_true(ept_ops.set_hole(p, GPA(at), false));
+	l = look_up(p, at);
+	assert_int_equal(l.size, GIB(1));
+	assert_int_equal(l.entry, before.entry);
+	for (u64 gpa = 0; gpa < GIB(1); gpa += MIB(1) + 0x3000) {
+		gpa_t page = GPA(gpa & PAGE_MASK);
+
+		assert_true(ept_ops.set_hole(p, page, true));
+		assert_int_equal(mapped(p), whole - PAGE_SIZE);
+		assert_true(ept_ops.set_hole(p, page, false));
+	}
+	assert_int_equal(f->used, used);
+	assert_int_equal(mapped(p), whole);
+	assert_int_equal(look_up(p, at).entry, before.entry);
+}
+
+static void two_holes_share_a_table(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(4), MIB(2));
+	struct paging *p = create(f);
+
+	assert_true(ept_ops.set_hole(p, GPA(0x1000), true));
+	assert_true(ept_ops.set_hole(p, GPA(0x1000), true)); /* is one already */
+	assert_true(ept_ops.set_hole(p, GPA(0x3000), true));
+	assert_int_equal(mapped(p), MIB(4) - 2 * PAGE_SIZE);
+	assert_true(ept_ops.set_hole(p, GPA(0x1000), false));
+	assert_true(ept_ops.set_hole(p, GPA(0x2000), false)); /* none there */
+	assert_int_equal(look_up(p, 0x1000).size, PAGE_SIZE);
+	assert_int_equal(look_up(p, 0x3000).size, 0);
+	assert_true(ept_ops.set_hole(p, GPA(0x3000), false));
+	assert_int_equal(look_up(p, 0x3000).size, MIB(2));
+}
+
+static void a_hole_among_small_pages_or_nowhere(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(2), GIB(1) + PAGE_SIZE);
+	struct paging *p = create(f);
+	unsigned used = f->used;
+
+	/* Where there is no memory, nothing happens, and no table is made. */
+	assert_true(ept_ops.set_hole(p, GPA(MIB(2)), true));
+	assert_true(ept_ops.set_hole(p, GPA(0xfee00000), true));
+	assert_true(ept_ops.set_hole(p, GPA(BIT(46)), true));
+	assert_int_equal(f->used, used);
+	assert_int_equal(f->invalidated, 0);
+	/* Pages that were small before stay small. */
+	assert_true(ept_ops.set_hole(p, GPA(0), true));
+	assert_int_equal(mapped(p), MIB(2) - PAGE_SIZE);
+	assert_true(ept_ops.set_hole(p, GPA(0), false));
+	assert_int_equal(look_up(p, 0).size, PAGE_SIZE);
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+	assert_int_equal(f->used, used);
+}
+
+static void no_pages_left_for_a_hole(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, GIB(1), GIB(8));
+	struct paging *p = create(f);
+
+	for (unsigned more = 0; more < 2; more++) {
+		f->limit = f->used + more;
+		assert_false(ept_ops.set_hole(p, GPA(0x1000), true));
+		assert_int_equal(mapped(p), GIB(1)); /* all is still there */
+		assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+	}
+	f->limit++;
+	assert_true(ept_ops.set_hole(p, GPA(0x1000), true));
+}
+
 static void overlap_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -387,6 +523,10 @@ int main(void)
 		T(eptp_says_what_the_processor_can),
 		T(violations_are_devices),
 		T(the_audit_finds_a_stray_leaf),
+		T(a_hole_in_a_large_page),
+		T(two_holes_share_a_table),
+		T(a_hole_among_small_pages_or_nowhere),
+		T(no_pages_left_for_a_hole),
 		T(overlap_is_refused),
 		T(exhaustion_is_a_message),
 		T(tracking_takes_small_pages_and_a_log),

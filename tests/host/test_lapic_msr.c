@@ -37,13 +37,20 @@ static void base_bits(void **state)
 	struct rig *r = *state;
 	struct lapic *l = &r->l[0];
 
-	for (unsigned bit = 0; bit < 64; bit++) {
-		if (bit == 8 || bit == 10 || bit == 11)
-			continue;
-		assert_false(wrmsr(l, 0x1b, XAPIC ^ BIT(bit)));
+	static const u8 maxphyaddr[] = {36, 39, 52};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(maxphyaddr); i++) {
+		l->maxphyaddr = maxphyaddr[i];
+		for (unsigned bit = 0; bit < 64; bit++) {
+			bool base = bit >= 12 && bit < maxphyaddr[i];
+
+			if (bit == 8 || bit == 10 || bit == 11)
+				continue;
+			assert_int_equal(wrmsr(l, 0x1b, XAPIC ^ BIT(bit)), base);
+			assert_true(rdmsr(l, 0x1b) == (base ? XAPIC ^ BIT(bit) : XAPIC));
+			assert_true(wrmsr(l, 0x1b, XAPIC));
+		}
 	}
-	assert_false(wrmsr(l, 0x1b, 0));
-	assert_true(rdmsr(l, 0x1b) == XAPIC);
 	/* The BSP bit is what it was. */
 	assert_true(wrmsr(l, 0x1b, BASE | 0x800));
 	assert_true(rdmsr(l, 0x1b) == XAPIC);
@@ -52,6 +59,36 @@ static void base_bits(void **state)
 	l->has_x2apic = false;
 	assert_false(wrmsr(l, 0x1b, X2APIC));
 	assert_true(rdmsr(l, 0x1b) == XAPIC);
+}
+
+/* A move alone, and one with a change of mode: what is in the registers is the mode's business. */
+static void relocation(void **state)
+{
+	struct lapic *l = &((struct rig *)*state)->l[1];
+
+	wr(l, 0x80, 0x30);
+	assert_true(lapic_xapic(l));
+	assert_true(lapic_base(l) == BASE);
+	assert_true(wrmsr(l, 0x1b, 0x12345800));
+	assert_true(lapic_base(l) == 0x12345000);
+	assert_int_equal(rd(l, 0x80), 0x30);
+	assert_true(wrmsr(l, 0x1b, 0x800));
+	assert_true(lapic_base(l) == 0);
+	assert_int_equal(rd(l, 0x80), 0x30);
+	assert_false(wrmsr(l, 0x1b, 0x54321400));
+	assert_true(lapic_base(l) == 0);
+	assert_true(wrmsr(l, 0x1b, 0xfed40c00)); /* to x2APIC */
+	assert_true(lapic_base(l) == 0xfed40000);
+	assert_false(lapic_xapic(l));
+	assert_int_equal(rdmsr(l, 0x808), 0x30);
+	assert_true(wrmsr(l, 0x1b, 0xfed40000)); /* off */
+	assert_false(lapic_xapic(l));
+	assert_true(wrmsr(l, 0x1b, 0xfed41800)); /* at power-up, but elsewhere */
+	assert_true(lapic_base(l) == 0xfed41000);
+	assert_int_equal(rd(l, 0x80), 0);
+	assert_int_equal(rd(l, 0x30), 0x01050014);
+	lapic_init_reset(l); /* an INIT moves nothing */
+	assert_true(rdmsr(l, 0x1b) == 0xfed41800);
 }
 
 static void disable_and_enable(void **state)
@@ -211,9 +248,9 @@ static void icr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ENABLED(transitions),	ENABLED(base_bits), ENABLED(disable_and_enable),
-		ENABLED(enter_x2apic),	RAW(logical_id),    ENABLED(access_map),
-		ENABLED(reserved_bits), ENABLED(icr),
+		ENABLED(transitions),	     ENABLED(base_bits),     ENABLED(relocation),
+		ENABLED(disable_and_enable), ENABLED(enter_x2apic),  RAW(logical_id),
+		ENABLED(access_map),	     ENABLED(reserved_bits), ENABLED(icr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,30 @@ static void test_lapic_page(void **state)
 	done(&f);
 }
 
+/** The page of registers goes where IA32_APIC_BASE says, and covers another device, for the vcpu
+ *  whose it is. */
+static void test_lapic_moves(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2);
+	assert_true(lapic_msr_write(&f.pc.lapic[1], 0x1b, 0xfec00800));
+	assert_true(pc_is_mmio(&f.pc, 0, GPA(0xfee00000)));
+	assert_false(pc_is_mmio(&f.pc, 1, GPA(0xfee00000)));
+	assert_true(pc_is_mmio(&f.pc, 1, GPA(0xfec00000)));
+	assert_int_equal(pc_mmio_read(&f.pc, 1, GPA(0xfec00030), 4), 0x01050014);
+	pc_mmio_write(&f.pc, 1, GPA(0xfec00080), 4, 0x70);
+	assert_int_equal(pc_mmio_read(&f.pc, 1, GPA(0xfec00080), 4), 0x70);
+	pc_mmio_write(&f.pc, 0, GPA(0xfec00000), 4, 1); /* the I/O APIC's version, for the other */
+	assert_int_equal(pc_mmio_read(&f.pc, 0, GPA(0xfec00010), 4) & 0xff, 0x20);
+	assert_true(lapic_msr_write(&f.pc.lapic[1], 0x1b, 0x7800));
+	assert_true(pc_is_mmio(&f.pc, 1, GPA(0x7fff)));
+	assert_false(pc_is_mmio(&f.pc, 1, GPA(0x8000)));
+	assert_false(pc_is_mmio(&f.pc, 0, GPA(0x7fff)));
+	done(&f);
+}
+
 /** Two machines share nothing, and a second pc_init() gives the first state again. */
 static void test_instances(void **state)
 {
@@ -235,8 +259,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ports),	      cmocka_unit_test(test_console),
 		cmocka_unit_test(test_wide_accesses), cmocka_unit_test(test_reset_and_poweroff),
-		cmocka_unit_test(test_lapic_page),    cmocka_unit_test(test_instances),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_lapic_page),    cmocka_unit_test(test_lapic_moves),
+		cmocka_unit_test(test_instances),     cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

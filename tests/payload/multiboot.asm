@@ -53,6 +53,15 @@ TIMER_VECTOR	equ 0x40
 IPI_VECTOR	equ 0x41
 SPURIOUS_VECTOR	equ 0xff
 
+MSR_APIC_BASE	equ 0x1b
+APIC_BASE_BSP	equ 0x100
+APIC_BASE_EN	equ 0x800
+OVER_MEMORY	equ 0x9000
+OVER_NOTHING	equ 0xfed40000
+TPR		equ 0x80	; offsets of registers
+VERSION		equ 0x30
+HYPERVISOR_LEAF	equ 0x40000000
+
 CR0_PE		equ 1
 CR0_PG		equ 0x80000000
 EFLAGS_IF	equ 0x200
@@ -146,6 +155,15 @@ start:	mov [entry_eax], eax
 	say "ok: descriptor tables of my own"
 	call check_apic
 	check 13, e, "the local APIC's timer and an IPI to myself interrupt"
+
+	; What follows is right by the SDM, but QEMU's own devices do not do it.
+	mov eax, HYPERVISOR_LEAF
+	cpuid
+	cmp ebx, 'Tall'
+	jne finish
+	call check_apic_moves
+	check 14, e, "the local APIC's page moves over memory and back"
+finish:
 	call find_verdict
 
 ; The end, with EAX.
@@ -337,6 +355,53 @@ check_apic:
 	or eax, [ipis]
 	or eax, [LAPIC_TMCCT]	; one-shot: it stays at 0
 	cmp eax, 0x101
+	ret
+
+; IA32_APIC_BASE = EAX.
+move_apic:
+	xor edx, edx
+	mov ecx, MSR_APIC_BASE
+	wrmsr
+	ret
+
+; ZF: the page is where it was put and only there, the registers keep their values on the way, and
+; so does the memory that they cover.
+check_apic_moves:
+	mov esi, 0x12345678
+	mov edi, OVER_MEMORY
+	mov [edi - 4], esi
+	mov [edi + TPR], esi
+	mov [edi + 0x1000], esi
+	lea eax, [edi + (APIC_BASE_EN | APIC_BASE_BSP)]
+	call move_apic
+	mov dword [edi + TPR], 0x30
+	cmp dword [edi + TPR], 0x30
+	jne .out
+	cmp dword [edi + VERSION], -1
+	je .bad
+	cmp [edi - 4], esi	; its neighbours are memory
+	jne .out
+	cmp [edi + 0x1000], esi
+	jne .out
+	cmp dword [LAPIC_VERSION], -1
+	jne .out
+	mov eax, OVER_NOTHING | APIC_BASE_EN | APIC_BASE_BSP
+	call move_apic
+	cmp [edi + TPR], esi
+	jne .out
+	cmp dword [OVER_NOTHING + TPR], 0x30
+	jne .out
+	lea eax, [edi + APIC_BASE_BSP]	; off
+	call move_apic
+	cmp [edi + TPR], esi
+	jne .out
+	cmp dword [OVER_NOTHING + VERSION], -1
+	jne .out
+	mov eax, LAPIC | APIC_BASE_EN | APIC_BASE_BSP
+	call move_apic
+	cmp dword [LAPIC + TPR], 0	; at power-up again
+.out:	ret
+.bad:	or eax, 1
 	ret
 
 on_timer:

@@ -59,6 +59,8 @@ struct cpuid_policy {
 
 	/* What cpuid_policy_init() works out. */
 	u32 max_basic, max_ext;
+	u32 all_basic;	  /* max_basic, as long as IA32_MISC_ENABLE does not limit it */
+	bool has_xd;	  /* execute-disable, the same */
 	u32 core_id_bits; /* of an APIC id */
 	bool has_1g;
 	bool tsc_adjust;
@@ -77,6 +79,11 @@ struct cpuid_policy {
 
 /** Work out the derived members from the host's CPUID. */
 void cpuid_policy_init(struct cpuid_policy *p, cpuid_fn host, void *ctx);
+
+/** IA32_MISC_ENABLE was written: "Limit CPUID Maxval" leaves the basic leaves up to 2, and "XD Bit
+ *  Disable" takes away execute-disable, from CPUID and from EFER (SDM volume 4, table 2-2). The
+ *  policy is all vcpus': they do not differ in this. */
+void cpuid_misc_enable(struct cpuid_policy *p, u64 misc_enable);
 
 /** The leaf as prepared, or NULL: a sub-leaf that reads 0. `leaf` is within the guest's limits. */
 const struct cpuid_regs *cpuid_stored(const struct cpuid_policy *p, u32 leaf, u32 subleaf);

@@ -10,9 +10,11 @@
 
 #include "lapic.h"
 #include "lib/mem.h"
+#include "msr_index.h"
 #include "x86.h"
 
 #define LEAF1_EDX_HTT BIT(28)
+#define LEAF80000001_EDX_NX 20
 
 /** Linear-address bits with 4-level paging, the only 64-bit paging the guest has. */
 #define LINEAR_BITS 48u
@@ -297,7 +299,8 @@ static void init_limits(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 	struct cpuid_regs r;
 
 	host(ctx, 0, 0, &p->basic[0]);
-	p->max_basic = MIN(p->basic[0].eax, CPUID_MAX_BASIC);
+	p->all_basic = MIN(p->basic[0].eax, CPUID_MAX_BASIC);
+	p->max_basic = p->all_basic;
 	p->basic[0].eax = p->max_basic;
 	host(ctx, 0x80000000u, 0, &r);
 	p->max_ext = r.eax < 0x80000000u ? 0x80000000u : MIN(r.eax, CPUID_MAX_EXT);
@@ -329,7 +332,8 @@ static void init_registers(struct cpuid_policy *p)
 		p->efer_allowed |= EFER_SCE;
 	if (shown(p, 0x80000001u, 0, CPUID_EDX, 29))
 		p->efer_allowed |= EFER_LME | EFER_LMA;
-	if (shown(p, 0x80000001u, 0, CPUID_EDX, 20))
+	p->has_xd = shown(p, 0x80000001u, 0, CPUID_EDX, LEAF80000001_EDX_NX);
+	if (p->has_xd)
 		p->efer_allowed |= EFER_NX;
 
 	p->has_1g = shown(p, 0x80000001u, 0, CPUID_EDX, 26);
@@ -354,6 +358,26 @@ static void init_fixed(struct cpuid_policy *p)
 	if (p->max_basic >= 4)
 		p->fixed[4] = (struct cpuid_fixed){
 			.subleaf_mask = ~0u, .first = CPUID_CACHE_FIRST, .nr = CPUID_CACHES};
+}
+
+#define LIMITED_MAX_BASIC 2
+
+void cpuid_misc_enable(struct cpuid_policy *p, u64 misc_enable)
+{
+	struct cpuid_regs *features = &p->ext[1];
+	bool xd = p->has_xd && !(misc_enable & MISC_ENABLE_XD_DISABLE);
+
+	p->max_basic = p->all_basic;
+	if (misc_enable & MISC_ENABLE_LIMIT_CPUID)
+		p->max_basic = MIN(p->all_basic, LIMITED_MAX_BASIC);
+	p->basic[0].eax = p->max_basic;
+	init_fixed(p);
+	features->edx &= ~(u32)BIT(LEAF80000001_EDX_NX);
+	p->efer_allowed &= ~EFER_NX;
+	if (xd) {
+		features->edx |= (u32)BIT(LEAF80000001_EDX_NX);
+		p->efer_allowed |= EFER_NX;
+	}
 }
 
 void cpuid_policy_init(struct cpuid_policy *p, cpuid_fn host, void *ctx)

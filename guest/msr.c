@@ -145,8 +145,9 @@ static bool soft_write(struct msr_state *s, u32 msr, u64 value)
 		s->mcg_status = value;
 		return true;
 	case MSR_IA32_MISC_ENABLE:
-		/* The rest belongs to features that are hidden. */
-		if ((value ^ s->misc_enable) & ~MISC_ENABLE_FAST_STRING)
+		/* Two of the bits change what CPUID shows: cpuid_misc_enable(). The others switch
+		 * features that are hidden, and are kept. */
+		if ((value ^ s->misc_enable) & ~MISC_ENABLE_WRITABLE)
 			return false;
 		s->misc_enable = value;
 		return true;

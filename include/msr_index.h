@@ -148,6 +148,12 @@ enum msr_index {
 #define MISC_ENABLE_XTPR_DISABLE BIT(23)
 #define MISC_ENABLE_XD_DISABLE BIT(34)
 
+/** What software may change; the rest is read-only or reserved. */
+#define MISC_ENABLE_WRITABLE                                                                       \
+	(MISC_ENABLE_FAST_STRING | MISC_ENABLE_TCC | MISC_ENABLE_ENHANCED_SPEEDSTEP |              \
+	 MISC_ENABLE_MWAIT | MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XTPR_DISABLE |                  \
+	 MISC_ENABLE_XD_DISABLE)
+
 /* IA32_MTRRCAP and IA32_MTRR_DEF_TYPE (SDM volume 3, section 12.11 "Memory Type Range Registers
  * (MTRRs)"). The memory types are in x86.h. */
 #define MTRRCAP_VCNT_MASK 0xffu

@@ -157,6 +157,8 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 			return stop_unsupported(v,
 						"no memory is left to move its local APIC's page");
 	}
+	if (msr == MSR_IA32_MISC_ENABLE)
+		cpuid_misc_enable(&v->machine->cpuid, value);
 	v->requests |= REQ_EVENT | REQ_DEADLINE;
 	return EXIT_ADVANCE;
 }

@@ -11,6 +11,7 @@
 
 #include "guest/cpuid.h"
 #include "guest/lapic.h"
+#include "msr_index.h"
 #include "options.h"
 #include "x86.h"
 
@@ -532,6 +533,43 @@ static void physical_address_width(void **state)
 	assert_int_equal(policy_on(&h, wish).maxphyaddr, 36);
 }
 
+/* SDM volume 4, table 2-2, IA32_MISC_ENABLE bits 22 and 34: BIOS bits that old systems set. */
+static void misc_enable_limits(void **state)
+{
+	struct cpuid_policy p = policy_on(&haswell, everything);
+	const struct cpuid_policy fresh = p;
+
+	(void)state;
+	cpuid_misc_enable(&p, MISC_ENABLE_LIMIT_CPUID);
+	assert_int_equal(ask(&p, 0, 0).eax, 2);
+	assert_int_equal(cpuid_fixed(&p, 0, 0)->eax, 2);
+	assert_null(cpuid_fixed(&p, 4, 0));
+	assert_null(cpuid_fixed(&p, 6, 0));
+	assert_regs(ask(&p, 7, 0), 0x76036301, 0x00f0b5ff, 0, 0x00c10000); /* leaf 2 */
+	assert_int_equal(ask(&p, 0x80000001, 0).edx, 0x2c100800);
+	cpuid_misc_enable(&p, MISC_ENABLE_XD_DISABLE | MISC_ENABLE_FAST_STRING);
+	assert_int_equal(ask(&p, 0, 0).eax, 0xd);
+	assert_int_equal(ask(&p, 0x80000001, 0).edx, 0x2c000800);
+	assert_true(p.efer_allowed == (EFER_SCE | EFER_LME | EFER_LMA));
+	cpuid_misc_enable(&p, MISC_ENABLE_FAST_STRING);
+	assert_memory_equal(&p, &fresh, sizeof(p));
+
+	/* What is not there does not come by allowing it. */
+	struct host old = lynnfield;
+	struct leaf leaves[ARRAY_SIZE(lynnfield_leaves)];
+
+	memcpy(leaves, lynnfield_leaves, sizeof(leaves));
+	leaves[0].r.eax = 1;
+	leaves[4].r.edx &= ~(1u << 20);
+	old.leaves = leaves;
+	p = policy_on(&old, everything);
+	cpuid_misc_enable(&p, MISC_ENABLE_LIMIT_CPUID);
+	assert_int_equal(ask(&p, 0, 0).eax, 1);
+	cpuid_misc_enable(&p, 0);
+	assert_int_equal(ask(&p, 0x80000001, 0).edx & 1 << 20, 0);
+	assert_false(p.efer_allowed & EFER_NX);
+}
+
 static void xcr0_rules(void **state)
 {
 	static const struct {
@@ -616,6 +654,7 @@ int main(void)
 		cmocka_unit_test(leaves_out_of_range),
 		cmocka_unit_test(hypervisor_leaves),
 		cmocka_unit_test(physical_address_width),
+		cmocka_unit_test(misc_enable_limits),
 		cmocka_unit_test(xcr0_rules),
 		cmocka_unit_test(table_is_in_order),
 	};

@@ -144,8 +144,8 @@ static struct paging *ept_create(const struct paging_env *env, const struct gmem
 		  (env->ept_vpid_cap & EPT_CAP_WB ? MEMTYPE_WB : MEMTYPE_UC) |
 		  (env->ept_vpid_cap & EPT_CAP_AD ? EPTP_AD : 0);
 
-	for (unsigned i = 0; i < gm->nr; i++) {
-		const struct gmem_slot *s = &gm->slot[i];
+	for (unsigned i = 0; i <= gm->nr; i++) {
+		const struct gmem_slot *s = i < gm->nr ? &gm->slot[i] : &gm->device;
 
 		if (!ept_map(e, s->gpa, s->hpa, s->size)) {
 			fmt_snprintf(err, PAGING_ERROR_MAX,

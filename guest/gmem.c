@@ -13,22 +13,42 @@
 
 static bool slot_overlaps(const struct gmem_slot *s, u64 gpa, u64 size)
 {
+	if (!s->size)
+		return false;
 	return gpa < s->gpa.v ? s->gpa.v - gpa < size : gpa - s->gpa.v < s->size;
+}
+
+/** Is `s` a slot that could stand beside those there are? */
+static bool slot_valid(const struct gmem *gm, const struct gmem_slot *s)
+{
+	if (!s->size || (s->gpa.v | s->size | s->hpa.v) & ~PAGE_MASK)
+		return false;
+	if (s->gpa.v >= GPA_LIMIT || s->size > GPA_LIMIT - s->gpa.v)
+		return false;
+	for (unsigned i = 0; i < gm->nr; i++) {
+		if (slot_overlaps(&gm->slot[i], s->gpa.v, s->size))
+			return false;
+	}
+	return !slot_overlaps(&gm->device, s->gpa.v, s->size);
 }
 
 bool gmem_add(struct gmem *gm, gpa_t gpa, u64 size, hpa_t hpa, void *hva)
 {
-	if (gm->nr >= GMEM_MAX_SLOTS || !size)
+	struct gmem_slot s = {.gpa = gpa, .size = size, .hpa = hpa, .hva = hva};
+
+	if (gm->nr >= GMEM_MAX_SLOTS || !slot_valid(gm, &s))
 		return false;
-	if ((gpa.v | size | hpa.v) & ~PAGE_MASK)
+	gm->slot[gm->nr++] = s;
+	return true;
+}
+
+bool gmem_set_device(struct gmem *gm, gpa_t gpa, u64 size, hpa_t hpa, void *hva)
+{
+	struct gmem_slot s = {.gpa = gpa, .size = size, .hpa = hpa, .hva = hva};
+
+	if (!slot_valid(gm, &s))
 		return false;
-	if (gpa.v >= GPA_LIMIT || size > GPA_LIMIT - gpa.v)
-		return false;
-	for (unsigned i = 0; i < gm->nr; i++) {
-		if (slot_overlaps(&gm->slot[i], gpa.v, size))
-			return false;
-	}
-	gm->slot[gm->nr++] = (struct gmem_slot){.gpa = gpa, .size = size, .hpa = hpa, .hva = hva};
+	gm->device = s;
 	return true;
 }
 
@@ -41,7 +61,7 @@ const struct gmem_slot *gmem_slot(const struct gmem *gm, gpa_t gpa)
 		if (gpa.v - s->gpa.v < s->size)
 			return s;
 	}
-	return NULL;
+	return gpa.v - gm->device.gpa.v < gm->device.size ? &gm->device : NULL;
 }
 
 void *gmem_ptr(const struct gmem *gm, gpa_t gpa, u64 len)

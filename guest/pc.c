@@ -6,8 +6,6 @@
  */
 #include "pc.h"
 
-#include "testdev.h"
-
 /*
  * Interrupts. Everything that reaches a LAPIC goes through here, so that its vcpu gets kicked.
  */
@@ -228,8 +226,10 @@ static void claim_ranges(struct pc *pc)
 		{"com1", 0x3f8, 8, &pc->com1, uart_read, uart_write, 1},
 		{"elcr", 0x4d0, 2, pc, elcr_read, elcr_write, 1},
 		{"pm", PM_BASE, PM_LEN, &pc->pm, pm_read, pm_write, 4},
-		{"test irqs", TESTDEV_IRQ_PORTS, TESTDEV_IRQ_LINES, &pc->irq, testdev_irq_read,
+		{"test irqs", TESTDEV_IRQ_PORTS, TESTDEV_IRQ_LINES, &pc->testdev, testdev_irq_read,
 		 testdev_irq_write, 4},
+		{"test port", TESTDEV_IO_PORTS, TESTDEV_IO_LEN, &pc->testdev, testdev_io_read,
+		 testdev_io_write, 4},
 		{"pci", PCI_PORTS, PCI_PORTS_LEN, pc, pci_read, pci_write, 4},
 	};
 	const struct bus_range mmio = {
@@ -404,6 +404,7 @@ void pc_init(struct pc *pc, const struct pc_config *cfg, const struct gclock *cl
 	pit_init(&pc->pit, &pc->clock, &pc->irq);
 	rtc_init(&pc->rtc, &pc->clock, &pc->irq, cfg->epoch, pc_low_ram(&pc->mem));
 	pm_init(&pc->pm, &pc->clock, &pc->irq);
+	testdev_init(&pc->testdev, &pc->irq);
 	init_com1(pc);
 	claim_ranges(pc);
 }

@@ -14,6 +14,7 @@
 #include "pit.h"
 #include "pm.h"
 #include "rtc.h"
+#include "testdev.h"
 #include "types.h"
 #include "uart.h"
 
@@ -50,6 +51,7 @@ struct pc {
 	struct rtc rtc;
 	struct pm pm;
 	struct uart com1;
+	struct testdev testdev;
 	struct lapic_ops lapic_ops;
 	struct irq_sink irq; /* pc_irq_set(): to the PIC and the IOAPIC; ISA IRQ 0 is GSI 2 */
 	struct pc_config cfg;

@@ -22,12 +22,17 @@ struct gmem_slot {
 struct gmem {
 	unsigned nr;
 	struct gmem_slot slot[GMEM_MAX_SLOTS];
+	struct gmem_slot device; /* a device's memory: as good as RAM to a program, but it is in no
+				  * memory map, and nothing is loaded there. Size 0: none */
 };
 
 /** Add a slot. Returns false where it overlaps another, is misaligned, or the list is full. */
 bool gmem_add(struct gmem *gm, gpa_t gpa, u64 size, hpa_t hpa, void *hva);
 
-/** The slot that holds `gpa`, or NULL: not RAM. */
+/** Set the device's memory; false as for gmem_add(). */
+bool gmem_set_device(struct gmem *gm, gpa_t gpa, u64 size, hpa_t hpa, void *hva);
+
+/** The slot that holds `gpa`, the device's included, or NULL: not memory. */
 const struct gmem_slot *gmem_slot(const struct gmem *gm, gpa_t gpa);
 
 /** A pointer to `len` bytes at `gpa` that lie within one slot, or NULL. */
@@ -39,7 +44,7 @@ bool gmem_read(const struct gmem *gm, gpa_t gpa, void *dst, u64 len);
 bool gmem_write(const struct gmem *gm, gpa_t gpa, const void *src, u64 len);
 bool gmem_set(const struct gmem *gm, gpa_t gpa, u8 byte, u64 len);
 
-/** Sum of all slots, bytes. */
+/** Sum of all slots of RAM, bytes. */
 u64 gmem_size(const struct gmem *gm);
 
 #endif

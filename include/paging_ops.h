@@ -61,7 +61,8 @@ struct paging;
 
 struct paging_ops {
 	const char *name;
-	/** Put all of `gm` under a new guest. NULL with a sentence in `err` (PAGING_ERROR_MAX). */
+	/** Put all of `gm`, the device's memory too, under a new guest. NULL with a sentence in
+	 * `err` (PAGING_ERROR_MAX). */
 	struct paging *(*create)(const struct paging_env *env, const struct gmem *gm, char *err);
 	void (*controls)(const struct paging *p, struct paging_controls *c);
 	/** An EPT violation at `gpa`, with its exit qualification. */

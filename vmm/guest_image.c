@@ -55,6 +55,11 @@ static void load_multiboot(struct machine *m)
 	vcpu_set_multiboot_entry(m->vcpu[0], &entry);
 }
 
+bool guest_image_wants_testdev(void)
+{
+	return multiboot_kernel(phys_ptr(HPA(core.boot->kernel.hpa)), core.boot->kernel.size);
+}
+
 void guest_image_load(struct machine *m)
 {
 	const struct boot_info *b = core.boot;

@@ -101,6 +101,12 @@ static void place_memory(struct machine *m)
 	pc_place_memory(&m->pc.mem, chunks, nr);
 	for (unsigned i = 0; i < m->pc.mem.nr; i++)
 		gmem_set(&m->pc.mem, m->pc.mem.slot[i].gpa, 0, m->pc.mem.slot[i].size);
+	if (guest_image_wants_testdev()) {
+		hpa_t hpa;
+		void *hva = heap_need(TESTDEV_MEM_LEN, &hpa, "memory of the test device");
+
+		gmem_set_device(&m->pc.mem, GPA(TESTDEV_MEM), TESTDEV_MEM_LEN, hpa, hva);
+	}
 }
 
 static void init_pc(struct machine *m)

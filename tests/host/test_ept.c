@@ -316,6 +316,21 @@ static void a_hole_in_a_large_page(void **state)
 	assert_int_equal(look_up(p, at).entry, before.entry);
 }
 
+static void a_devices_memory_is_mapped(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(2), MIB(2));
+	assert_true(gmem_set_device(&f->gm, GPA(0xff000000), KIB(64), HPA(MIB(8)), NULL));
+	struct paging *p = create(f);
+
+	assert_int_equal(mapped(p), MIB(2) + KIB(64));
+	assert_int_equal(look_up(p, 0xff00f000).entry & EPT_ADDR_MASK, MIB(8) + 0xf000);
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+	f->gm.device.size -= PAGE_SIZE;
+	assert_int_equal(ept_ops.audit(p, &f->gm), 1);
+}
+
 static void two_holes_share_a_table(void **state)
 {
 	struct fixture *f = *state;
@@ -524,6 +539,7 @@ int main(void)
 		T(violations_are_devices),
 		T(the_audit_finds_a_stray_leaf),
 		T(a_hole_in_a_large_page),
+		T(a_devices_memory_is_mapped),
 		T(two_holes_share_a_table),
 		T(a_hole_among_small_pages_or_nowhere),
 		T(no_pages_left_for_a_hole),

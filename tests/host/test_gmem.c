@@ -132,6 +132,31 @@ static void setting(void **state)
 	assert_true(gmem_set(&m->gm, GPA(0x8800), 1, 0x800));
 }
 
+/* Memory of a device is read and written like RAM, and counts for nothing else. */
+static void device_memory(void **state)
+{
+	struct memory *m = *state;
+	const u64 ram = gmem_size(&m->gm);
+	const unsigned nr = m->gm.nr;
+	u8 mem[PAGE_SIZE] = {0}, out[2];
+
+	assert_false(gmem_set_device(&m->gm, GPA(0), PAGE_SIZE, HPA(0x100000), mem));
+	assert_false(gmem_set_device(&m->gm, GPA(0xff000800), PAGE_SIZE, HPA(0x100000), mem));
+	assert_false(gmem_set_device(&m->gm, GPA(0xff000000), 0, HPA(0x100000), mem));
+	assert_null(gmem_slot(&m->gm, GPA(0xff000000)));
+	assert_true(gmem_set_device(&m->gm, GPA(0xff000000), PAGE_SIZE, HPA(0x100000), mem));
+	assert_false(gmem_add(&m->gm, GPA(0xff000000), PAGE_SIZE, HPA(0x200000), mem));
+	assert_false(gmem_add(&m->gm, GPA(0xfefff000), 2 * PAGE_SIZE, HPA(0x200000), mem));
+	assert_ptr_equal(gmem_slot(&m->gm, GPA(0xff000fff)), &m->gm.device);
+	assert_null(gmem_slot(&m->gm, GPA(0xff001000)));
+	assert_true(gmem_write(&m->gm, GPA(0xff000ffe), "ab", 2));
+	assert_memory_equal(mem + 0xffe, "ab", 2);
+	assert_true(gmem_read(&m->gm, GPA(0xff000ffe), out, 2));
+	assert_false(gmem_read(&m->gm, GPA(0xff000fff), out, 2));
+	assert_true(gmem_size(&m->gm) == ram);
+	assert_int_equal(m->gm.nr, nr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pointing, setup, teardown),
 		cmocka_unit_test_setup_teardown(copying, setup, teardown),
 		cmocka_unit_test_setup_teardown(setting, setup, teardown),
+		cmocka_unit_test_setup_teardown(device_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

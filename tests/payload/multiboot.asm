@@ -58,6 +58,9 @@ APIC_BASE_BSP	equ 0x100
 APIC_BASE_EN	equ 0x800
 OVER_MEMORY	equ 0x9000
 OVER_NOTHING	equ 0xfed40000
+TESTDEV_PORT	equ 0xe0
+TESTDEV_MEM	equ 0xff000000
+TESTDEV_LEN	equ 0x10000
 TPR		equ 0x80	; offsets of registers
 VERSION		equ 0x30
 HYPERVISOR_LEAF	equ 0x40000000
@@ -163,6 +166,8 @@ start:	mov [entry_eax], eax
 	jne finish
 	call check_apic_moves
 	check 14, e, "the local APIC's page moves over memory and back"
+	call check_testdev
+	check 15, e, "the test device's memory and port keep what is written"
 finish:
 	call find_verdict
 
@@ -403,6 +408,25 @@ check_apic_moves:
 .out:	ret
 .bad:	or eax, 1
 	ret
+
+; ZF: so they do, and the memory ends where it should. PUSHA is an instruction that no emulator of
+; device accesses knows.
+check_testdev:
+	mov eax, 0x44332211
+	out TESTDEV_PORT, eax
+	in al, TESTDEV_PORT + 2
+	cmp al, 0x33
+	jne .out
+	mov edx, esp
+	mov esp, TESTDEV_MEM + TESTDEV_LEN
+	pushad
+	mov esp, edx
+	cmp [TESTDEV_MEM + TESTDEV_LEN - 4], eax
+	jne .out
+	cmp dword [TESTDEV_MEM + TESTDEV_LEN], -1
+	jne .out
+	cmp dword [TESTDEV_MEM], 0
+.out:	ret
 
 on_timer:
 	inc dword [timers]

@@ -219,6 +219,7 @@ static void claim_ranges(struct pc *pc)
 		{"keyboard command", 0x64, 1, &pc->pm, pm_kbd_read, pm_kbd_command, 1},
 		{"rtc", 0x70, 2, &pc->rtc, rtc_read, rtc_write, 1},
 		{"post", 0x80, 1, pc, delay_read, delay_write, 1},
+		{"port 92", PM_PORT92, 1, &pc->pm, pm_port92_read, pm_port92_write, 1},
 		{"pic2", 0xa0, 2, pc, slave_read, slave_write, 1},
 		{"delay", 0xed, 1, pc, delay_read, delay_write, 1},
 		{"debug exit", PM_DEBUG_EXIT_PORT, PM_DEBUG_EXIT_LEN, &pc->pm, pm_debug_exit_read,

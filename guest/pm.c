@@ -22,6 +22,9 @@
 #define CF9_RST_CPU 0x04
 #define CF9_KEPT 0x0e /* FULL_RST, RST_CPU, SYS_RST */
 
+#define PORT92_FAST_RESET 0x01
+#define PORT92_A20 0x02
+
 #define KBD_WRITE_OUTPUT_PORT 0xd1
 #define KBD_OUTPUT_NOT_RESET 0x01
 
@@ -159,6 +162,26 @@ void pm_cf9_write(void *dev, u64 offset, unsigned size, u64 value)
 	if (value & ~p->cf9 & CF9_RST_CPU)
 		request(p, PM_RESET);
 	p->cf9 = value & CF9_KEPT;
+}
+
+u64 pm_port92_read(void *dev, u64 offset, unsigned size)
+{
+	const struct pm *p = dev;
+
+	(void)offset;
+	(void)size;
+	return p->port92 | PORT92_A20;
+}
+
+void pm_port92_write(void *dev, u64 offset, unsigned size, u64 value)
+{
+	struct pm *p = dev;
+
+	(void)offset;
+	(void)size;
+	if (value & ~p->port92 & PORT92_FAST_RESET)
+		request(p, PM_RESET);
+	p->port92 = value & PORT92_FAST_RESET;
 }
 
 u64 pm_kbd_read(void *dev, u64 offset, unsigned size)

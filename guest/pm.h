@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Power management: the ACPI fixed registers (PM1a event and control, PM timer; ACPI 6.4, section
- * 4.8 "ACPI Register Model"), the ways a PC is reset (port 0xcf9, the keyboard controller), and the
- * port by which a test kernel ends with a verdict (QEMU's isa-debug-exit). Asking for S5, a reset
- * or that ends the guest: the outcome is noted here, and the run loop looks at it.
+ * 4.8 "ACPI Register Model"), the ways a PC is reset (ports 0xcf9 and 0x92, the keyboard
+ * controller), and the port by which a test kernel ends with a verdict (QEMU's isa-debug-exit).
+ * Asking for S5, a reset or that ends the guest: the outcome is noted here, and the run loop looks
+ * at it.
  *
  * The machine has no legacy mode, so SCI_EN reads as 1 always. The PM timer has 32 bits
  * (TMR_VAL_EXT in the FADT), and TMR_STS is set whenever bit 31 changes.
@@ -24,6 +25,7 @@
 #define PM_SCI_GSI 9
 #define PM_RESET_PORT 0xcf9
 #define PM_RESET_VALUE 0x06
+#define PM_PORT92 0x92
 #define PM_DEBUG_EXIT_PORT 0xf4
 #define PM_DEBUG_EXIT_LEN 4
 
@@ -31,7 +33,7 @@ enum pm_request { PM_NONE, PM_POWEROFF, PM_RESET, PM_DEBUG_EXIT };
 
 struct pm {
 	u16 pm1_sts, pm1_en, pm1_cnt;
-	u8 cf9, kbd_command;
+	u8 cf9, port92, kbd_command;
 	bool sci;    /* level of the SCI line */
 	u64 seen;    /* TMR_STS is up to date until this PM timer tick (not cut to 32 bits) */
 	u64 tmr_due; /* guest TSC at which TMR_STS raises the SCI, or NEVER */
@@ -52,6 +54,11 @@ void pm_write(void *p, u64 offset, unsigned size, u64 value);
 /** Port 0xcf9: the reset control register; bit 2 rising resets. One byte. */
 u64 pm_cf9_read(void *p, u64 offset, unsigned size);
 void pm_cf9_write(void *p, u64 offset, unsigned size, u64 value);
+
+/** Port 0x92, system control port A: bit 0 rising resets, and A20 (bit 1) is on, whatever is
+ *  written: processors since Haswell cannot mask it either. One byte. */
+u64 pm_port92_read(void *p, u64 offset, unsigned size);
+void pm_port92_write(void *p, u64 offset, unsigned size, u64 value);
 
 /** The keyboard controller that is not there: ports 0x60 (data) and 0x64 (command) read as 0xff, by
  *  which drivers know; what resets a PC does so: command 0xfe, and bit 0 of the output port. */

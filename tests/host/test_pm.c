@@ -198,6 +198,28 @@ static void test_kbd(void **state)
 	assert_int_equal(f.p.request, PM_RESET);
 }
 
+static void test_port92(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 100000000);
+	assert_int_equal(pm_port92_read(&f.p, 0, 1), 2); /* A20 is on */
+	pm_port92_write(&f.p, 0, 1, 0xfe);
+	pm_port92_write(&f.p, 0, 1, 0);
+	assert_int_equal(pm_port92_read(&f.p, 0, 1), 2);
+	assert_int_equal(f.p.request, PM_NONE);
+	pm_port92_write(&f.p, 0, 1, 1);
+	assert_int_equal(f.p.request, PM_RESET);
+	assert_int_equal(pm_port92_read(&f.p, 0, 1), 3);
+	f.p.request = PM_NONE;
+	pm_port92_write(&f.p, 0, 1, 3); /* was set already */
+	assert_int_equal(f.p.request, PM_NONE);
+	pm_port92_write(&f.p, 0, 1, 2);
+	pm_port92_write(&f.p, 0, 1, 3);
+	assert_int_equal(f.p.request, PM_RESET);
+}
+
 static void test_debug_exit(void **state)
 {
 	struct fixture f;
@@ -227,10 +249,11 @@ static void test_debug_exit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_timer),	 cmocka_unit_test(test_timer_status),
-		cmocka_unit_test(test_enable),	 cmocka_unit_test(test_control),
-		cmocka_unit_test(test_poweroff), cmocka_unit_test(test_cf9),
-		cmocka_unit_test(test_kbd),	 cmocka_unit_test(test_debug_exit),
+		cmocka_unit_test(test_timer),	   cmocka_unit_test(test_timer_status),
+		cmocka_unit_test(test_enable),	   cmocka_unit_test(test_control),
+		cmocka_unit_test(test_poweroff),   cmocka_unit_test(test_cf9),
+		cmocka_unit_test(test_port92),	   cmocka_unit_test(test_kbd),
+		cmocka_unit_test(test_debug_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

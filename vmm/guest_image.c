@@ -3,6 +3,7 @@
 #include "guest_image.h"
 
 #include "core.h"
+#include "guest/bios.h"
 #include "guest/linux.h"
 #include "guest/multiboot.h"
 #include "machine.h"
@@ -50,6 +51,8 @@ static void load_multiboot(struct machine *m)
 			(struct multiboot_module){phys_ptr(HPA(from->file.hpa)), from->file.size,
 						  from->name.path, from->name.args};
 	}
+	if (!bios_build(&m->pc))
+		panic("the guest has no memory below 1 MiB for a BIOS's data");
 	if (!multiboot_load(&m->pc.mem, &img, &entry, err))
 		panic("the guest's kernel cannot be loaded: %s", err);
 	vcpu_set_multiboot_entry(m->vcpu[0], &entry);

@@ -2,17 +2,18 @@
 """Multiboot kernels: tests/payload/multiboot.asm checks what it finds and says so. QEMU's own loader
 is the oracle: what passes there is what kernels are used to."""
 
+import re
 import struct
 import subprocess
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, ROOT
 
 from tallyvisor import kernel
 
 ELF, FLAT = BUILD / "payload" / "multiboot.elf", BUILD / "payload" / "multiboot.bin"
 # Checks that QEMU's devices pass, and how many there are where the program finds Tallyvisor.
-QEMU_CHECKS, ALL_CHECKS = 14, 16
+QEMU_CHECKS, ALL_CHECKS = 15, 17
 EPT = dict(paging="ept", engine="bochs", timeout=300)
 
 
@@ -98,3 +99,11 @@ def test_telling_kernels_apart(tmp_path):
     assert is_multiboot(header[:8] + b"none" + header)  # a magic that is none, and one that is
     assert not is_multiboot(header + bytes(0x202 - 12) + b"HdrS")
     assert not is_multiboot(b"")
+
+
+def test_the_bios_code_is_its_source_assembled(tmp_path):
+    subprocess.run(["nasm", "-f", "bin", "-o", tmp_path / "bios.bin", ROOT / "guest" / "bios.asm"],
+                   check=True)
+    header = (ROOT / "guest" / "bios_code.h").read_text()
+    code = bytes(int(byte, 16) for byte in re.findall(r"\b0x[0-9a-f]{2}\b", header))
+    assert code == (tmp_path / "bios.bin").read_bytes()

@@ -53,6 +53,12 @@ TIMER_VECTOR	equ 0x40
 IPI_VECTOR	equ 0x41
 SPURIOUS_VECTOR	equ 0xff
 
+IVT_LIMIT	equ 0x3ff
+BIOS_TICKS	equ 0x46c
+REAL_CODE	equ 0x6000	; below it a stack
+CS16		equ 0x18
+DS16		equ 0x20
+
 MSR_APIC_BASE	equ 0x1b
 APIC_BASE_BSP	equ 0x100
 APIC_BASE_EN	equ 0x800
@@ -156,8 +162,10 @@ start:	mov [entry_eax], eax
 
 	call load_tables
 	say "ok: descriptor tables of my own"
+	call check_real_mode
+	check 13, e, "the BIOS's timer ends HLT in real mode, twice"
 	call check_apic
-	check 13, e, "the local APIC's timer and an IPI to myself interrupt"
+	check 14, e, "the local APIC's timer and an IPI to myself interrupt"
 
 	; What follows is right by the SDM, but QEMU's own devices do not do it.
 	mov eax, HYPERVISOR_LEAF
@@ -165,9 +173,9 @@ start:	mov [entry_eax], eax
 	cmp ebx, 'Tall'
 	jne finish
 	call check_apic_moves
-	check 14, e, "the local APIC's page moves over memory and back"
+	check 15, e, "the local APIC's page moves over memory and back"
 	call check_testdev
-	check 15, e, "the test device's memory and port keep what is written"
+	check 16, e, "the test device's memory and port keep what is written"
 finish:
 	call find_verdict
 
@@ -334,6 +342,58 @@ set_gate:
 	pop eax
 	ret
 
+; ZF: went to real mode, where two ticks of the timer arrived, and back.
+check_real_mode:
+	mov esi, real_mode
+	mov edi, REAL_CODE
+	mov ecx, real_mode.end - real_mode
+	rep movsb
+	mov [saved_esp], esp
+	lidt [ivtr]
+	jmp CS16:REAL_CODE
+.back:	mov eax, 0x10
+	mov ds, eax
+	mov es, eax
+	mov ss, eax
+	mov esp, [saved_esp]
+	lidt [idtr]
+	cmp edx, 2
+	ret
+
+; Copied to REAL_CODE, from where only at() reaches its labels.
+%define at(label) (REAL_CODE + (label) - real_mode)
+	bits 16
+real_mode:
+	mov ax, DS16		; limits of 64 KiB
+	mov ds, ax
+	mov es, ax
+	mov ss, ax
+	mov eax, cr0
+	and al, ~CR0_PE & 0xff
+	mov cr0, eax
+	jmp 0:at(.real)
+.real:	xor ax, ax
+	mov ds, ax
+	mov es, ax
+	mov ss, ax
+	mov sp, REAL_CODE
+	xor edx, edx
+.tick:	mov eax, [BIOS_TICKS]
+.sleep:	sti
+	hlt
+	cli
+	cmp eax, [BIOS_TICKS]
+	je .sleep
+	inc dx
+	cmp dx, 2
+	jb .tick
+	mov eax, cr0
+	or al, CR0_PE
+	mov cr0, eax
+	jmp dword 0x08:check_real_mode.back
+.end:
+	bits 32
+
 ; ZF: both arrived, each once.
 check_apic:
 	mov al, 0xff		; nothing from the 8259s
@@ -485,8 +545,11 @@ name:	db "VERDICT="
 .end:
 	align 8
 gdt:	dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+	dq 0x00009b000000ffff, 0x000093000000ffff ; of 64 KiB, for the way to real mode
 gdtr:	dw gdtr - gdt - 1
 	dd gdt
+ivtr:	dw IVT_LIMIT
+	dd 0
 idtr:	dw idt_end - idt - 1
 	dd idt
 
@@ -495,6 +558,7 @@ entry_eax:	dd 0
 entry_ebx:	dd 0
 entry_eflags:	dd 0
 entry_cr0:	dd 0
+saved_esp:	dd 0
 timers:		dd 0
 ipis:		dd 0
 

@@ -19,6 +19,8 @@ enum insn_op {
 	INSN_MOVS,
 	INSN_STOS,
 	INSN_LODS,
+	INSN_CMPS,
+	INSN_SCAS,
 	INSN_ADD,
 	INSN_OR,
 	INSN_ADC,
@@ -98,7 +100,7 @@ struct insn_mem_ops {
 enum insn_status insn_emulate(const struct insn *in, struct insn_state *st,
 			      const struct insn_mem_ops *mem);
 
-/** The linear address of the memory operand of `in` (MOVS: of the source). */
+/** The linear address of the memory operand of `in` (MOVS and CMPS: of the one at rSI). */
 gva_t insn_linear(const struct insn *in, const struct insn_state *st);
 
 #endif

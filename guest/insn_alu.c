@@ -90,6 +90,13 @@ static u64 sign_extend(u64 v, unsigned size)
 	return (v ^ sign_bit(size)) - sign_bit(size);
 }
 
+void insn_compare(struct insn_work *w)
+{
+	sub(w->dst, w->src, 0, w->size, &w->flags);
+	w->changed = FLAGS_ALU;
+	w->write_dst = false;
+}
+
 bool insn_execute(struct insn_work *w, const struct insn *in)
 {
 	u64 carry = w->flags & FLAG_CF, old = w->dst;
@@ -134,8 +141,7 @@ bool insn_execute(struct insn_work *w, const struct insn *in)
 		w->dst = sub(w->dst, w->src, carry, size, &w->flags);
 		return true;
 	case INSN_CMP:
-		sub(w->dst, w->src, 0, size, &w->flags);
-		w->write_dst = false;
+		insn_compare(w);
 		return true;
 	case INSN_AND:
 		w->dst = logic(w->dst & w->src, size, &w->flags);

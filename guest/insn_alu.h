@@ -26,6 +26,9 @@ struct insn_work {
 	bool write_acc;
 };
 
+/** Set the flags as CMP of `dst` and `src` does; writes nothing back. */
+void insn_compare(struct insn_work *w);
+
 /** Do `in`'s operation on `w`, whose values are truncated to the operand size (on return `dst` may
  *  have more bits). False: it is none that works on a destination and a source. */
 bool insn_execute(struct insn_work *w, const struct insn *in);

@@ -197,12 +197,13 @@ static u8 modrm_rm(struct decoder *d, u8 size, u8 *reg)
 static void string_operands(struct decoder *d, u8 form)
 {
 	struct insn *in = d->in;
+	bool di_only = form == F_STOS || form == F_SCAS;
 
-	in->dst = form == F_LODS ? OPND_REG : OPND_MEM;
+	in->dst = form == F_LODS || form == F_SCAS ? OPND_REG : OPND_MEM;
 	in->src = form == F_STOS ? OPND_REG : OPND_MEM;
-	in->base = form == F_STOS ? RDI : RSI;
-	in->seg = form == F_STOS ? SEG_ES : SEG_DS;
-	if (form == F_STOS)
+	in->base = di_only ? RDI : RSI;
+	in->seg = di_only ? SEG_ES : SEG_DS;
+	if (di_only)
 		d->seg = SEG_DEFAULT; /* ES:rDI has no override */
 }
 

@@ -6,6 +6,7 @@
  */
 #include "guest/insn_alu.h"
 
+#define FLAG_ZF BIT(6)
 #define FLAG_DF BIT(10)
 
 enum { SEG_ES = 0, SEG_SS = 2, SEG_FS = 4 };
@@ -139,33 +140,65 @@ static void step(const struct insn *in, struct insn_state *st, u8 reg)
 	set_reg(st, reg, in->addr_size, get_reg(st, reg, in->addr_size) + delta);
 }
 
-/** One iteration of MOVS, STOS or LODS. */
+static bool uses_si(u8 op)
+{
+	return op != INSN_STOS && op != INSN_SCAS;
+}
+
+/** The memory accesses of one iteration, and what they leave in RAX or the flags. */
+static bool string_access(const struct insn *in, struct insn_state *st,
+			  const struct insn_mem_ops *mem)
+{
+	gva_t di = linear(st, SEG_ES, st->gpr[RDI], in->addr_size);
+	struct insn_work w = {.size = in->op_size, .dst = get_reg(st, RAX, in->op_size)};
+
+	if (uses_si(in->op) && !load(mem, insn_linear(in, st), in->op_size, &w.dst))
+		return false;
+	switch (in->op) {
+	case INSN_LODS:
+		set_reg(st, RAX, in->op_size, w.dst);
+		return true;
+	case INSN_CMPS:
+	case INSN_SCAS:
+		if (!load(mem, di, in->op_size, &w.src))
+			return false;
+		insn_compare(&w);
+		st->rflags = (st->rflags & ~w.changed) | (w.flags & w.changed);
+		return true;
+	default:
+		return mem->write(mem->ctx, di, in->op_size, w.dst);
+	}
+}
+
+/** SDM volume 2, "REP": CMPS and SCAS go on as long as ZF is what the prefix says. The other
+ * strings know no condition: for them REPNE is REP. */
+static bool condition_ends(const struct insn *in, const struct insn_state *st)
+{
+	if (in->op != INSN_CMPS && in->op != INSN_SCAS)
+		return false;
+	return in->rep != !!(st->rflags & FLAG_ZF);
+}
+
+/** One iteration of a string instruction. */
 static enum insn_status string_op(const struct insn *in, struct insn_state *st,
 				  const struct insn_mem_ops *mem)
 {
-	bool repeat = in->rep || in->repne; /* these three know no condition: REPNE is REP */
+	bool repeat = in->rep || in->repne;
 	u64 left = get_reg(st, RCX, in->addr_size);
-	u64 v = get_reg(st, RAX, in->op_size);
 
 	if (repeat && !left) {
 		advance_rip(in, st);
 		return INSN_DONE;
 	}
-	if (in->op != INSN_STOS && !load(mem, insn_linear(in, st), in->op_size, &v))
+	if (!string_access(in, st, mem))
 		return INSN_FAULT;
-	if (in->op == INSN_LODS) {
-		set_reg(st, RAX, in->op_size, v);
-	} else if (!mem->write(mem->ctx, linear(st, SEG_ES, st->gpr[RDI], in->addr_size),
-			       in->op_size, v)) {
-		return INSN_FAULT;
-	}
-	if (in->op != INSN_STOS)
+	if (uses_si(in->op))
 		step(in, st, RSI);
 	if (in->op != INSN_LODS)
 		step(in, st, RDI);
 	if (repeat) {
 		set_reg(st, RCX, in->addr_size, left - 1);
-		if (left > 1)
+		if (left > 1 && !condition_ends(in, st))
 			return INSN_AGAIN;
 	}
 	advance_rip(in, st);
@@ -205,6 +238,8 @@ enum insn_status insn_emulate(const struct insn *in, struct insn_state *st,
 	case INSN_MOVS:
 	case INSN_STOS:
 	case INSN_LODS:
+	case INSN_CMPS:
+	case INSN_SCAS:
 		return string_op(in, st, mem);
 	case INSN_PUSH:
 	case INSN_POP:

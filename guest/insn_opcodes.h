@@ -21,6 +21,8 @@ enum form {
 	F_MOVS,
 	F_STOS,
 	F_LODS,
+	F_CMPS,
+	F_SCAS,
 	F_GROUP, /* ModRM.reg selects the row */
 };
 

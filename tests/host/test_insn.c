@@ -364,6 +364,50 @@ static void repeated_strings(void **state)
 	assert_int_equal(st.rip, 0x106);
 }
 
+/* CMPS and SCAS stop where the comparison says; a fault in between leaves the rest to be done. */
+static void strings_that_compare(void **state)
+{
+	struct insn_state st = {.bits = 64, .rip = 0x100};
+	struct memory m = {.bytes = {1, 2, 3, 4, [16] = 1, 2, 9, 4}};
+
+	(void)state;
+	st.gpr[RSI] = 0x1000;
+	st.gpr[RDI] = 0x1010;
+	st.gpr[RCX] = 4;
+	assert_int_equal(run(&st, &m, CODE(0xf3, 0xa6)), INSN_AGAIN); /* REPE CMPSB */
+	assert_int_equal(st.rflags & (ZF | CF), ZF);
+	assert_int_equal(run(&st, &m, CODE(0xf3, 0xa6)), INSN_AGAIN);
+	m.refuse_read = 6;
+	assert_int_equal(run(&st, &m, CODE(0xf3, 0xa6)), INSN_FAULT);
+	assert_int_equal(st.rflags & (ZF | CF), ZF);
+	assert_int_equal(st.gpr[RCX], 2);
+	assert_int_equal(st.gpr[RSI], 0x1002);
+	assert_int_equal(run(&st, &m, CODE(0xf3, 0xa6)), INSN_DONE); /* 3 - 9 */
+	assert_int_equal(st.rflags & (ZF | CF), CF);
+	assert_int_equal(st.gpr[RCX], 1);
+	assert_int_equal(st.gpr[RSI], 0x1003);
+	assert_int_equal(st.gpr[RDI], 0x1013);
+	assert_int_equal(st.rip, 0x102);
+
+	/* REPNE SCASB: finds the 4, the last that it may look at. The prefix does not move ES:rDI.
+	 */
+	st.gpr[RAX] = 0xff04;
+	st.gpr[RDI] = 0x1002;
+	st.gpr[RCX] = 2;
+	st.seg_base[FS] = 0x5000;
+	assert_int_equal(run(&st, &m, CODE(0x64, 0xf2, 0xae)), INSN_AGAIN);
+	assert_int_equal(run(&st, &m, CODE(0x64, 0xf2, 0xae)), INSN_DONE);
+	assert_int_equal(m.last, 0x1003);
+	assert_true(st.rflags & ZF);
+	assert_int_equal(st.gpr[RCX], 0);
+	assert_int_equal(st.gpr[RAX], 0xff04);
+	/* A count of 0 compares nothing and keeps the flags. */
+	st.gpr[RAX] = 0;
+	assert_int_equal(run(&st, &m, CODE(0xf2, 0xae)), INSN_DONE);
+	assert_true(st.rflags & ZF);
+	assert_int_equal(m.writes, 0);
+}
+
 static void strings_in_16_bits(void **state)
 {
 	struct insn_state st = {.bits = 16, .seg_base = {[ES] = 0x1000 - 0xfff0, [FS] = 0x900}};
@@ -462,13 +506,21 @@ static void instruction_pointer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(operand_sizes),	 cmocka_unit_test(addresses_16),
-		cmocka_unit_test(addresses_32),		 cmocka_unit_test(addresses_64),
-		cmocka_unit_test(byte_registers),	 cmocka_unit_test(refusals),
-		cmocka_unit_test(lock_prefix),		 cmocka_unit_test(device_accesses),
-		cmocka_unit_test(faults_change_nothing), cmocka_unit_test(repeated_strings),
-		cmocka_unit_test(strings_in_16_bits),	 cmocka_unit_test(stack),
-		cmocka_unit_test(bit_strings),		 cmocka_unit_test(instruction_pointer),
+		cmocka_unit_test(operand_sizes),
+		cmocka_unit_test(addresses_16),
+		cmocka_unit_test(addresses_32),
+		cmocka_unit_test(addresses_64),
+		cmocka_unit_test(byte_registers),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(lock_prefix),
+		cmocka_unit_test(device_accesses),
+		cmocka_unit_test(faults_change_nothing),
+		cmocka_unit_test(repeated_strings),
+		cmocka_unit_test(strings_that_compare),
+		cmocka_unit_test(strings_in_16_bits),
+		cmocka_unit_test(stack),
+		cmocka_unit_test(bit_strings),
+		cmocka_unit_test(instruction_pointer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

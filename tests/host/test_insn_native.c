@@ -160,6 +160,10 @@ static const struct pattern patterns[] = {
 	{K_STRING, 0, 0xab, -1, 0, 0, 0, 0, 0, 0},
 	{K_STRING, 0, 0xac, -1, 0, 0, 0, 0, 0, 0},
 	{K_STRING, 0, 0xad, -1, 0, 0, 0, 0, 0, 0},
+	{K_STRING, 0, 0xa6, -1, 0, 0, 0, 0, 0, 0},
+	{K_STRING, 0, 0xa7, -1, 0, 0, 0, 0, 0, 0},
+	{K_STRING, 0, 0xae, -1, 0, 0, 0, 0, 0, 0},
+	{K_STRING, 0, 0xaf, -1, 0, 0, 0, 0, 0, 0},
 };
 
 struct testcase {

@@ -94,12 +94,15 @@ enum exit_action handle_cpuid(struct vcpu *v)
 	return EXIT_ADVANCE;
 }
 
-/** Can anything end this HLT? */
+/** Can anything end this HLT? An NMI that has to wait for an IRET cannot. */
 static bool wake_pending(struct vcpu *v)
 {
 	const struct pc *pc = &v->machine->pc;
 
-	if (pc->lapic[v->index].nmi_pending || pc->lapic[v->index].init_pending)
+	if (pc->lapic[v->index].init_pending)
+		return true;
+	if (pc->lapic[v->index].nmi_pending &&
+	    !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI))
 		return true;
 	return (vcpu_rflags(v) & X86_EFLAGS_IF) && pc_pending_irq(pc, v->index) >= 0;
 }

@@ -49,6 +49,8 @@ LAPIC_TMCCT	equ LAPIC + 0x390
 LAPIC_TDCR	equ LAPIC + 0x3e0
 SVR_ENABLE	equ 0x100
 ICR_SELF	equ 0x44000		; to myself, fixed, asserted
+ICR_NMI		equ 0x4400	; to APIC id 0, asserted
+NMI_VECTOR	equ 2
 TIMER_VECTOR	equ 0x40
 IPI_VECTOR	equ 0x41
 SPURIOUS_VECTOR	equ 0xff
@@ -166,6 +168,8 @@ start:	mov [entry_eax], eax
 	check 13, e, "the BIOS's timer ends HLT in real mode, twice"
 	call check_apic
 	check 14, e, "the local APIC's timer and an IPI to myself interrupt"
+	call check_nmi
+	check 15, e, "an NMI waits for the IRET of the one before, and does not end HLT"
 
 	; What follows is right by the SDM, but QEMU's own devices do not do it.
 	mov eax, HYPERVISOR_LEAF
@@ -173,9 +177,9 @@ start:	mov [entry_eax], eax
 	cmp ebx, 'Tall'
 	jne finish
 	call check_apic_moves
-	check 15, e, "the local APIC's page moves over memory and back"
+	check 16, e, "the local APIC's page moves over memory and back"
 	call check_testdev
-	check 16, e, "the test device's memory and port keep what is written"
+	check 17, e, "the test device's memory and port keep what is written"
 finish:
 	call find_verdict
 
@@ -422,6 +426,31 @@ check_apic:
 	cmp eax, 0x101
 	ret
 
+; ZF: the second of two NMIs waited, while the first one's handler slept until the timer.
+check_nmi:
+	mov eax, on_nmi
+	mov edi, idt + NMI_VECTOR * 8
+	call set_gate
+	mov dword [timers], 0
+	mov dword [LAPIC_ICR], ICR_NMI
+	mov ecx, 1000		; what is late is late
+.late:	cmp dword [nmis], 2
+	loopne .late
+	cmp dword [nmis], 2
+	jne .out
+	cmp dword [nmis_at_timer], 1
+.out:	ret
+
+on_nmi:	inc dword [nmis]
+	cmp dword [nmis], 1
+	jne .out
+	mov dword [LAPIC_ICR], ICR_NMI
+	mov dword [LAPIC_TMICT], 100000
+	sti
+	hlt
+	cli
+.out:	iretd
+
 ; IA32_APIC_BASE = EAX.
 move_apic:
 	xor edx, edx
@@ -490,6 +519,8 @@ check_testdev:
 
 on_timer:
 	inc dword [timers]
+	push dword [nmis]
+	pop dword [nmis_at_timer]
 	mov dword [LAPIC_EOI], 0
 	iretd
 
@@ -561,6 +592,8 @@ entry_cr0:	dd 0
 saved_esp:	dd 0
 timers:		dd 0
 ipis:		dd 0
+nmis:		dd 0
+nmis_at_timer:	dd 0
 
 	section .bss
 	alignb 16

@@ -26,6 +26,7 @@ enum condition {
 	COND_XSAVE,
 	COND_AVX,
 	COND_AVX512,
+	COND_PKRU,
 	COND_RDTSCP,
 	COND_INVPCID,
 	COND_XSAVES,
@@ -101,6 +102,8 @@ static bool condition_holds(const struct cpuid_policy *p, u8 condition)
 		return p->xcr0_allowed & XCR0_AVX;
 	case COND_AVX512:
 		return p->xcr0_allowed & XCR0_AVX512;
+	case COND_PKRU:
+		return p->xcr0_allowed & XCR0_PKRU;
 	case COND_RDTSCP:
 		return p->rdtscp;
 	case COND_INVPCID:
@@ -306,6 +309,20 @@ static void init_limits(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 	p->max_ext = r.eax < 0x80000000u ? 0x80000000u : MIN(r.eax, CPUID_MAX_EXT);
 }
 
+/** Less the components of which leaf 0xd does not say how they are saved: no guest could use them
+ *  (Bochs 2.7 forgets PKRU, and a Linux kernel on the bare machine stumbles over it). */
+static u64 described_xcr0(u64 xcr0, cpuid_fn host, void *ctx)
+{
+	struct cpuid_regs r;
+
+	for (u32 i = 2; i < CPUID_XFEATURES; i++) {
+		host(ctx, 0xd, i, &r);
+		if (!r.eax)
+			xcr0 &= ~BIT(i);
+	}
+	return xcr0;
+}
+
 static void init_xcr0(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 {
 	struct cpuid_regs r;
@@ -315,7 +332,7 @@ static void init_xcr0(struct cpuid_policy *p, cpuid_fn host, void *ctx)
 	if (p->max_basic < 0xd || !(r.ecx & BIT(26)))
 		return;
 	host(ctx, 0xd, 0, &r);
-	p->xcr0_allowed = allowed_xcr0((u64)r.edx << 32 | r.eax);
+	p->xcr0_allowed = allowed_xcr0(described_xcr0((u64)r.edx << 32 | r.eax, host, ctx));
 }
 
 /** What control registers may hold follows from what was shown. */

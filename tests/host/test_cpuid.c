@@ -342,7 +342,7 @@ static void cr4_follows_the_features(void **state)
 		{X86_CR4_OSFXSR, 1, 0, 0, 1 << 24},
 		{X86_CR4_OSXMMEXCPT, 1, 0, 0, 1 << 25},
 		{X86_CR4_PCIDE, 1, 0, 1 << 17, 0},
-		{X86_CR4_OSXSAVE, 1, 0, 1 << 26, 0},
+		{X86_CR4_OSXSAVE | X86_CR4_PKE, 1, 0, 1 << 26, 0}, /* no XCR0: no PKRU in it */
 		{X86_CR4_FSGSBASE, 7, 1 << 0, 0, 0},
 		{X86_CR4_SMEP, 7, 1 << 7, 0, 0},
 		{X86_CR4_SMAP, 7, 1 << 20, 0, 0},
@@ -364,6 +364,33 @@ static void cr4_follows_the_features(void **state)
 		allowed = policy_on(&h, everything).cr4_allowed;
 		assert_true(allowed == (all & ~cases[i].cr4));
 	}
+}
+
+/** Bochs 2.7's corei7_icelake_u and tigerlake: XCR0 has PKRU, and leaf 0xd is silent about it. */
+static void a_component_without_a_size_is_hidden(void **state)
+{
+	struct leaf leaves[ARRAY_SIZE(future_leaves)];
+	struct host h = {leaves, ARRAY_SIZE(leaves), future.other};
+	struct cpuid_policy p;
+
+	(void)state;
+	memcpy(leaves, future_leaves, sizeof(future_leaves));
+	for (unsigned i = 0; i < ARRAY_SIZE(leaves); i++) {
+		if (leaves[i].leaf == 0xd && leaves[i].subleaf == 9)
+			leaves[i].r = (struct cpuid_regs){0};
+	}
+	p = policy_on(&h, everything);
+	assert_regs(ask(&p, 0xd, 0), 0xe7, 576, 2688, 0);
+	assert_regs(ask(&p, 0xd, 9), 0, 0, 0, 0);
+	assert_false(xcr0_valid(0x207, p.xcr0_allowed));
+	assert_int_equal(ask(&p, 7, 0).ecx & BIT(3), 0); /* PKU */
+	assert_int_equal(p.cr4_allowed & X86_CR4_PKE, 0);
+	/* One part of AVX-512 without a size takes all of it along. */
+	assert_true(leaves[7].leaf == 0xd && leaves[7].subleaf == 6);
+	leaves[7].r = (struct cpuid_regs){0};
+	p = policy_on(&h, everything);
+	assert_true(p.xcr0_allowed == 7);
+	assert_int_equal(ask(&p, 7, 0).ebx & BIT(16), 0); /* AVX512F */
 }
 
 static void xsave_sizes(void **state)
@@ -646,6 +673,7 @@ int main(void)
 		cmocka_unit_test(states_that_do_not_add_up),
 		cmocka_unit_test(bits_that_follow_the_vcpu),
 		cmocka_unit_test(cr4_follows_the_features),
+		cmocka_unit_test(a_component_without_a_size_is_hidden),
 		cmocka_unit_test(xsave_sizes),
 		cmocka_unit_test(compacted_format_aligns),
 		cmocka_unit_test(topology),

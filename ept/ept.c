@@ -113,6 +113,22 @@ void ept_for_each_leaf(const struct ept *e, ept_leaf_fn fn, void *ctx)
 	visit(e, e->env.page_ptr(e->env.ctx, e->root), EPT_LEVELS, GPA(0), fn, ctx);
 }
 
+static bool ept_map_rom(struct paging *p, gpa_t gpa, hpa_t hpa)
+{
+	struct ept *e = (struct ept *)p;
+	u64 *entry = walk_to(e, gpa, 1);
+
+	if (!entry || *entry || e->rom_pages == ARRAY_SIZE(e->rom))
+		return false;
+	*entry = hpa.v | EPT_R | MEMTYPE_WB << EPT_MEMTYPE_SHIFT;
+	count_leaf(e, 1);
+	e->rom[e->rom_pages++] = (struct ept_rom){gpa, hpa};
+	/* With accessed and dirty flags for EPT, the processor's reads of guest paging structures
+	 * count as writes (section 29.3.5), which this page does not allow. */
+	e->eptp &= ~EPTP_AD;
+	return true;
+}
+
 static u64 max_leaf(u64 cap)
 {
 	if (cap & EPT_CAP_1G)
@@ -162,6 +178,15 @@ static const struct ept *to_ept(const struct paging *p)
 	return (const struct ept *)p;
 }
 
+static const struct ept_rom *find_rom(const struct ept *e, gpa_t gpa)
+{
+	for (unsigned i = 0; i < e->rom_pages; i++) {
+		if (e->rom[i].gpa.v == (gpa.v & PAGE_MASK))
+			return &e->rom[i];
+	}
+	return NULL;
+}
+
 static void ept_controls(const struct paging *p, struct paging_controls *c)
 {
 	u64 pml = to_ept(p)->env.track_dirty ? CPU2_PML : 0;
@@ -182,12 +207,13 @@ static void ept_controls(const struct paging *p, struct paging_controls *c)
 
 static enum paging_verdict ept_violation(struct paging *p, gpa_t gpa, u64 qualification)
 {
-	(void)p;
-	(void)gpa;
 	/* Everything that is memory was mapped, with all permissions, before the guest started: a
-	 * violation means a device, or an address where nothing is. Bits 5:3 say what the entry
-	 * allowed; an entry that exists and still refused the access cannot be. */
-	return qualification & (7 << 3) ? PAGING_BROKEN : PAGING_MMIO;
+	 * violation means a device, an address where nothing is, or ROM, which loses what is
+	 * written to it. Bits 5:3 say what the entry allowed; one of memory that exists and still
+	 * refused the access cannot be. */
+	if (!(qualification & (7 << 3)) || find_rom(to_ept(p), gpa))
+		return PAGING_MMIO;
+	return PAGING_BROKEN;
 }
 
 static bool ept_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
@@ -218,9 +244,12 @@ static void audit_leaf(void *ctx, gpa_t gpa, u64 entry, u64 size)
 {
 	struct audit *a = ctx;
 	const struct gmem_slot *s = gmem_slot(a->gm, gpa);
+	const struct ept_rom *rom = find_rom(a->e, gpa);
 	u64 hpa = entry & EPT_ADDR_MASK & ~(size - 1);
 
 	if (entry == a->e->overlay && gpa.v == a->e->overlay_gpa.v)
+		return;
+	if (rom && size == PAGE_SIZE && hpa == rom->hpa.v && (entry & EPT_RWX) == EPT_R)
 		return;
 	if (!s || gpa.v + size > s->gpa.v + s->size || hpa != s->hpa.v + (gpa.v - s->gpa.v))
 		a->bad++;
@@ -237,6 +266,7 @@ static u64 ept_audit(const struct paging *p, const struct gmem *gm)
 const struct paging_ops ept_ops = {
 	.name = "ept",
 	.create = ept_create,
+	.map_rom = ept_map_rom,
 	.controls = ept_controls,
 	.ept_violation = ept_violation,
 	.overlay = ept_overlay,

@@ -28,6 +28,12 @@
 #define EPTP_WALK_4 (3ull << 3)
 #define EPTP_AD BIT(6)
 
+/** A page that is not guest memory and that nothing writes to. */
+struct ept_rom {
+	gpa_t gpa;
+	hpa_t hpa;
+};
+
 struct ept {
 	struct paging base;
 	struct paging_env env;
@@ -39,6 +45,8 @@ struct ept {
 	u64 ever_dirty; /* pages found dirty so far, each counted once */
 	u64 overlay;	/* the entry of the APIC-access page, 0: not mapped */
 	gpa_t overlay_gpa;
+	struct ept_rom rom[1];
+	unsigned rom_pages;
 };
 
 extern const struct paging_ops ept_ops;

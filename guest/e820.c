@@ -3,9 +3,11 @@
  * Guest-physical memory as the guest finds it:
  *
  *     0          - 0x9fc00     RAM
- *     0x9fc00    - 1 MiB       reserved: extended BIOS data area, ACPI tables (there is RAM under
- * it) 1 MiB      - 3 GiB       RAM, as far as it goes (PC_LOW_RAM_MAX) 0xfec00000 and 0xfee00000
- * the I/O APIC's and the local APICs' page: reserved 4 GiB      -             the rest of RAM
+ *     0x9fc00    - 1 MiB       reserved: extended BIOS data area, ACPI tables (over RAM)
+ *     1 MiB      - 3 GiB       RAM, as far as it goes (PC_LOW_RAM_MAX)
+ *     0xfec00000, 0xfee00000   reserved: the I/O APIC's and the local APICs' page
+ *     0xfffbc000               reserved: the identity map (PC_IDENTITY_MAP)
+ *     4 GiB      -             the rest of RAM
  */
 #include "pc.h"
 
@@ -129,6 +131,7 @@ unsigned e820_build(const struct gmem *gm, struct e820_entry *e, unsigned max)
 	add_ram(&m, gm, MIB(1), PC_LOW_RAM_MAX);
 	add(&m, IOAPIC_BASE, IOAPIC_BASE + IOAPIC_LEN, E820_RESERVED);
 	add(&m, LAPIC_DEFAULT_BASE, LAPIC_DEFAULT_BASE + PAGE_SIZE, E820_RESERVED);
+	add(&m, PC_IDENTITY_MAP, PC_IDENTITY_MAP + PAGE_SIZE, E820_RESERVED);
 	add_ram(&m, gm, GIB(4), ~0ull);
 	return m.nr;
 }

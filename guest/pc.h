@@ -27,6 +27,10 @@
 /** RAM below 4 GiB ends here at the latest; the rest continues at 4 GiB. */
 #define PC_LOW_RAM_MAX 0xc0000000ull
 
+/** The page directory of the identity map on which a guest with paging off runs where the processor
+ *  needs one (vmx/guest_cr.h): below 4 GiB, where firmware would be. Reserved in any case. */
+#define PC_IDENTITY_MAP 0xfffbc000ull
+
 struct pc_config {
 	unsigned nr_vcpus;
 	u64 epoch;		      /* real-time clock, seconds since 1970 */

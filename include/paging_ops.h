@@ -64,6 +64,11 @@ struct paging_ops {
 	/** Put all of `gm`, the device's memory too, under a new guest. NULL with a sentence in
 	 * `err` (PAGING_ERROR_MAX). */
 	struct paging *(*create)(const struct paging_env *env, const struct gmem *gm, char *err);
+	/** Put one page of the hypervisor's at `gpa`, where the guest has no memory: the guest can
+	 *  read it, and the processor use it as a paging structure of the guest's, but nothing
+	 *  writes to it. Before controls() is asked for the last time. False: no memory left.
+	 *  NULL where a guest with paging off needs no page tables of its own. */
+	bool (*map_rom)(struct paging *p, gpa_t gpa, hpa_t hpa);
 	void (*controls)(const struct paging *p, struct paging_controls *c);
 	/** An EPT violation at `gpa`, with its exit qualification. */
 	enum paging_verdict (*ept_violation)(struct paging *p, gpa_t gpa, u64 qualification);

@@ -48,13 +48,14 @@ static void test_small(void **state)
 	(void)state;
 	assert_true(lay(&gm, c, 1) == MIB(512));
 	assert_int_equal(gm.nr, 1);
-	assert_int_equal(e820_build(&gm, e, 8), 5);
+	assert_int_equal(e820_build(&gm, e, 8), 6);
 	assert_int_equal(sizeof(e[0]), 20);
 	assert_true(e[0].addr == 0 && e[0].size == 0x9fc00 && e[0].type == 1);
 	assert_true(e[1].addr == 0x9fc00 && e[1].size == 0x60400 && e[1].type == 2);
 	assert_true(e[2].addr == MIB(1) && e[2].size == MIB(511) && e[2].type == 1);
 	assert_true(e[3].addr == 0xfec00000 && e[3].size == 0x1000 && e[3].type == 2);
 	assert_true(e[4].addr == 0xfee00000 && e[4].size == 0x1000 && e[4].type == 2);
+	assert_true(e[5].addr == 0xfffbc000 && e[5].size == 0x1000 && e[5].type == 2);
 }
 
 /** Chunks that follow each other in guest memory are one entry of the map. */
@@ -73,7 +74,7 @@ static void test_chunks(void **state)
 	assert_true(gmem_slot(&gm, GPA(MIB(130)))->hpa.v == MIB(16));
 	assert_ptr_equal(gmem_slot(&gm, GPA(MIB(130)))->hva, &host[1]);
 	assert_true(gmem_slot(&gm, GPA(MIB(200)))->hpa.v == GIB(5));
-	assert_int_equal(e820_build(&gm, e, 8), 5);
+	assert_int_equal(e820_build(&gm, e, 8), 6);
 	assert_true(e[2].addr == MIB(1) && e[2].size == MIB(223));
 	assert_int_equal(e820_build(&gm, e, 2), 2); /* never more than there is room for */
 	assert_true(e[1].addr == 0x9fc00);
@@ -93,9 +94,9 @@ static void test_split(void **state)
 	assert_true(high->hpa.v == GIB(7) && high->size == GIB(5));
 	assert_null(gmem_slot(&gm, GPA(PC_LOW_RAM_MAX)));
 	assert_true(pc_low_ram(&gm) == PC_LOW_RAM_MAX);
-	assert_int_equal(e820_build(&gm, e, 8), 6);
+	assert_int_equal(e820_build(&gm, e, 8), 7);
 	assert_true(e[2].addr + e[2].size == PC_LOW_RAM_MAX);
-	assert_true(e[5].addr == GIB(4) && e[5].size == GIB(5) && e[5].type == 1);
+	assert_true(e[6].addr == GIB(4) && e[6].size == GIB(5) && e[6].type == 1);
 }
 
 /** A first chunk of odd size: the part above 4 GiB is still congruent modulo 1 GiB. */
@@ -178,11 +179,11 @@ static void test_map_of_odd_memory(void **state)
 	gmem_add(&gm, GPA(MIB(4)), MIB(2), HPA(0), NULL);
 	gmem_add(&gm, GPA(0), KIB(512), HPA(0), NULL);
 	assert_true(pc_low_ram(&gm) == KIB(512));
-	assert_int_equal(e820_build(&gm, e, 16), 6);
+	assert_int_equal(e820_build(&gm, e, 16), 7);
 	assert_true(e[0].size == KIB(512));
 	assert_true(e[2].addr == MIB(4) && e[2].size == MIB(2));
-	assert_true(e[5].addr == GIB(5));
-	for (unsigned i = 1; i < 6; i++)
+	assert_true(e[6].addr == GIB(5));
+	for (unsigned i = 1; i < 7; i++)
 		assert_true(e[i - 1].addr + e[i - 1].size <= e[i].addr);
 }
 

@@ -218,6 +218,48 @@ static void violations_are_devices(void **state)
 			 PAGING_BROKEN);
 }
 
+/** A page that is no guest memory: read only, for guest and processor alike. */
+static void rom_is_read_and_loses_what_is_written(void **state)
+{
+	struct fixture *f = *state;
+	struct paging_controls c;
+
+	add(f, 0, MIB(2), MIB(2));
+	struct paging *p = create(f);
+	u64 tables = f->used;
+
+	assert_true(ept_ops.map_rom(p, GPA(0xfffbc000), HPA(0x9000)));
+	assert_int_equal(f->used - tables, 2); /* a directory and a table for the fourth GiB */
+	assert_int_equal(summary(p).pages_4k, 1);
+	/* With A/D flags, the processor's own walks would count as writes. */
+	ept_ops.controls(p, &c);
+	assert_false(c.eptp & EPTP_AD);
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+	assert_int_equal(ept_ops.ept_violation(p, GPA(0xfffbc123), EPT_VIOLATION_WRITE | BIT(3)),
+			 PAGING_MMIO);
+	assert_int_equal(ept_ops.ept_violation(p, GPA(0xfffbd000), EPT_VIOLATION_WRITE | BIT(3)),
+			 PAGING_BROKEN);
+	assert_false(ept_ops.map_rom(p, GPA(0xfffbc000), HPA(0x9000)));
+
+	/* The audit knows where it leads, and that it is not to be written to. */
+	struct ept *e = (struct ept *)p;
+	u64 *table = page_ptr(f, HPA(POOL_HPA + (f->used - 1) * PAGE_SIZE));
+	u64 *entry = &table[0xfffbc000 / PAGE_SIZE % 512];
+
+	assert_int_equal(*entry, 0x9000 | EPT_R | MEMTYPE_WB << EPT_MEMTYPE_SHIFT);
+	*entry |= EPT_W;
+	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 1);
+	*entry = 0xa000 | EPT_R;
+	assert_int_equal(ept_ops.audit(&e->base, &f->gm), 1);
+
+	/* Not over memory, and not without pages for the tables. */
+	f->used = 0;
+	p = create(f);
+	assert_false(ept_ops.map_rom(p, GPA(0), HPA(0x9000)));
+	f->limit = f->used;
+	assert_false(ept_ops.map_rom(p, GPA(0xfffbc000), HPA(0x9000)));
+}
+
 static void the_audit_finds_a_stray_leaf(void **state)
 {
 	struct fixture *f = *state;
@@ -537,6 +579,7 @@ int main(void)
 		T(memory_types_split_large_pages),
 		T(eptp_says_what_the_processor_can),
 		T(violations_are_devices),
+		T(rom_is_read_and_loses_what_is_written),
 		T(the_audit_finds_a_stray_leaf),
 		T(a_hole_in_a_large_page),
 		T(a_devices_memory_is_mapped),

@@ -124,16 +124,6 @@ void event_replay(struct vcpu *v)
 	      vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
 }
 
-static void set_cpu1(struct vcpu *v, u32 bits, bool on)
-{
-	u32 want = on ? v->cpu1 | bits : v->cpu1 & ~bits;
-
-	if (want != v->cpu1) {
-		v->cpu1 = want;
-		vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, want);
-	}
-}
-
 static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 {
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
@@ -175,7 +165,7 @@ static bool try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
 		inject(v, NMI_VECTOR | INTR_TYPE_NMI | (u32)INTR_INFO_VALID, 0, 0);
 		return true;
 	}
-	set_cpu1(v, CPU1_NMI_WINDOW, true);
+	vcpu_set_cpu1(v, CPU1_NMI_WINDOW, true);
 	return false;
 }
 
@@ -189,7 +179,7 @@ static void prepare_interrupt(struct vcpu *v, bool slot_free)
 		inject_interrupt(v, pc_ack_irq(pc, v->index));
 		vector = pc_pending_irq(pc, v->index);
 	}
-	set_cpu1(v, CPU1_INTERRUPT_WINDOW, vector >= 0);
+	vcpu_set_cpu1(v, CPU1_INTERRUPT_WINDOW, vector >= 0);
 	if (v->cpu1 & CPU1_TPR_SHADOW)
 		apicv_set_tpr_threshold(v);
 }
@@ -219,7 +209,7 @@ static void prepare_virtual_interrupt(struct vcpu *v, bool slot_free)
 		if (irr >= 0)
 			v->requests |= REQ_RECHECK;
 	}
-	set_cpu1(v, CPU1_INTERRUPT_WINDOW, window);
+	vcpu_set_cpu1(v, CPU1_INTERRUPT_WINDOW, window);
 	apicv_sync(v, irr, isr);
 }
 
@@ -245,7 +235,7 @@ void event_prepare_entry(struct vcpu *v)
 	/* Section 27.7.3: an injected interrupt would swallow a single-step trap that is due. */
 	if (slot_free && vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS))
 		slot_free = false;
-	set_cpu1(v, CPU1_NMI_WINDOW, false);
+	vcpu_set_cpu1(v, CPU1_NMI_WINDOW, false);
 	if (apic->nmi_pending && try_nmi(v, apic, slot_free))
 		slot_free = false;
 

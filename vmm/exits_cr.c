@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Control and debug registers (SDM volume 3, sections 2.5 "Control Registers" and table 28-3). */
+/* Accesses to control registers (SDM volume 3, table 28-3). What a write means is guest/cr.c's. */
+#include "core.h"
+#include "cr.h"
 #include "event.h"
-#include "insn.h"
-#include "lib/mem.h"
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
+#include "vmx_features.h"
 #include "vmxon.h"
 
 /* Exit qualification for control-register accesses, table 28-3. */
@@ -14,112 +15,53 @@
 #define QUAL_REG(q) ((q) >> 8 & 15)
 #define QUAL_LMSW_SOURCE(q) ((q) >> 16 & 0xffff)
 
-#define AR_TYPE_TSS16_BUSY 3
-
 enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
 /** PAE paging without IA-32e mode: the processor holds four PDPTEs, loaded when the mode begins or
  *  CR3 changes; under EPT they are VMCS fields. False: a reserved bit is set, #GP. */
-static bool load_pdptes(struct vcpu *v)
+static bool load_pdptes(struct vcpu *v, u64 cr3)
 {
 	u64 pdpte[4];
 
-	if (!guest_load_pdptes(&v->machine->pc.mem, vcpu_cr3(v), v->machine->cpuid.maxphyaddr,
-			       pdpte))
+	if (!guest_load_pdptes(&v->machine->pc.mem, cr3, v->machine->cpuid.maxphyaddr, pdpte))
 		return false;
 	for (unsigned i = 0; i < 4; i++)
 		vmcs_write64(GUEST_PDPTE0 + 2 * i, pdpte[i]);
 	return true;
 }
 
-static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
+static enum exit_action stop_real_mode(struct vcpu *v)
 {
-	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LMA);
+	bool off = core.boot->options.features_off & FEATURE_BIT(UNRESTRICTED_GUEST);
+
+	return stop_unsupported(v,
+				"it switched protected mode off (CR0.PE=0), and real mode needs "
+				"\"unrestricted guest\", which %s",
+				off ? "features-= switched off: leave that out"
+				    : "this processor does not have: use a newer one");
 }
 
-static bool cr0_valid(struct vcpu *v, u64 cr0, u64 efer)
+typedef bool (*cr_write_fn)(struct control_regs *r, u64 value, const struct cr_limits *l,
+			    u32 *effects);
+
+static enum exit_action write_cr(struct vcpu *v, cr_write_fn write, u64 value)
 {
-	u64 cr4 = vcpu_cr4(v);
+	struct control_regs r;
+	struct cr_limits limits;
+	u32 effects;
 
-	if (cr0 >> 32)
-		return false;
-	if ((cr0 & X86_CR0_PG) && !(cr0 & X86_CR0_PE))
-		return false;
-	if ((cr0 & X86_CR0_NW) && !(cr0 & X86_CR0_CD))
-		return false;
-	if ((cr0 & X86_CR0_PG) && (efer & EFER_LME) && !(cr4 & X86_CR4_PAE))
-		return false;
-	/* Leaving IA-32e mode needs a 32-bit code segment and PCIDs off. */
-	if (!(cr0 & X86_CR0_PG) && (efer & EFER_LMA) &&
-	    ((cr4 & X86_CR4_PCIDE) || vcpu_code_bits() == 64))
-		return false;
-	/* Entering it needs CS.L clear, and no 16-bit TSS. */
-	return !((cr0 & X86_CR0_PG) && (efer & EFER_LME) && !(efer & EFER_LMA) &&
-		 ((vmcs_read32(GUEST_CS_AR_BYTES) & BIT(13)) ||
-		  (vmcs_read32(GUEST_TR_AR_BYTES) & 15) == AR_TYPE_TSS16_BUSY));
-}
-
-/** IA-32e mode begins and ends with CR0.PG while EFER.LME is set. */
-static void set_long_mode(u64 efer, bool on)
-{
-	u32 entry = vmcs_read32(VM_ENTRY_CONTROLS);
-
-	vmcs_write64(GUEST_IA32_EFER, on ? efer | EFER_LMA : efer & ~EFER_LMA);
-	vmcs_write32(VM_ENTRY_CONTROLS,
-		     on ? entry | ENTRY_IA32E_MODE_GUEST : entry & ~(u32)ENTRY_IA32E_MODE_GUEST);
-}
-
-static enum exit_action set_cr0(struct vcpu *v, u64 cr0)
-{
-	u64 old = vcpu_cr0(v), efer = vmcs_read64(GUEST_IA32_EFER);
-	bool long_mode = (cr0 & X86_CR0_PG) && (efer & EFER_LME);
-
-	/* Reserved bits of the lower half are ignored; ET is fixed to 1. */
-	cr0 = (cr0 & (X86_CR0_DEFINED | ~0xffffffffull)) | X86_CR0_ET;
-	if (!cr0_valid(v, cr0, efer))
+	vcpu_control_regs(v, &r);
+	vcpu_cr_limits(v, &limits);
+	if (!write(&r, value, &limits, &effects))
 		return event_gp(v);
-	if (~cr0 & (X86_CR0_PE | X86_CR0_PG) &&
-	    !(v->machine->vmx.word[WORD_CPU2] & CPU2_UNRESTRICTED_GUEST))
-		return stop_unsupported(v,
-					"it switched %s off, which needs \"unrestricted guest\", "
-					"and this processor does not have it",
-					cr0 & X86_CR0_PE ? "paging" : "protected mode");
-	if (pae_paging(cr0, vcpu_cr4(v), long_mode ? EFER_LMA : 0) &&
-	    (old ^ cr0) & (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW) && !load_pdptes(v))
+	if (!vmx_can_run(&v->machine->cr_policy, &r))
+		return stop_real_mode(v);
+	if ((effects & CR_LOAD_PDPTES) && !load_pdptes(v, r.cr3))
 		return event_gp(v);
-	if ((old ^ cr0) & X86_CR0_PG && efer & EFER_LME)
-		set_long_mode(efer, long_mode);
+	vcpu_load_control_regs(v, &r);
 	/* Section 29.4.3.3: with a VPID, an emulated write flushes nothing by itself. */
-	if ((old ^ cr0) & X86_CR0_PG)
+	if (effects & (CR_FLUSH | CR_FLUSH_GLOBAL))
 		vmx_flush_linear(v->machine);
-	v->cr0_shadow = cr0;
-	vmcs_writel(CR0_READ_SHADOW, cr0);
-	/* Caching stays on whatever the guest writes to CD and NW: memory is coherent, and the
-	 * cache is shared with the host. NE is fixed to 1 in VMX operation. */
-	vmcs_writel(GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_NE);
-	return EXIT_ADVANCE;
-}
-
-static enum exit_action set_cr4(struct vcpu *v, u64 cr4)
-{
-	u64 old = vcpu_cr4(v), cr0 = vcpu_cr0(v), efer = vmcs_read64(GUEST_IA32_EFER);
-	u64 flush_bits = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP | X86_CR4_SMAP;
-	u64 pdpte_bits = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP;
-
-	if (cr4 & ~v->machine->cpuid.cr4_allowed)
-		return event_gp(v);
-	if (!(cr4 & X86_CR4_PAE) && (efer & EFER_LMA))
-		return event_gp(v);
-	if ((cr4 & ~old & X86_CR4_PCIDE) && (!(efer & EFER_LMA) || (vcpu_cr3(v) & 0xfff)))
-		return event_gp(v);
-	if (pae_paging(cr0, cr4, efer) && ((old ^ cr4) & pdpte_bits) && !load_pdptes(v))
-		return event_gp(v);
-	if (((old ^ cr4) & flush_bits) || (old & ~cr4 & X86_CR4_PCIDE))
-		vmx_flush_linear(v->machine);
-	v->cr4_shadow = cr4;
-	vmcs_writel(CR4_READ_SHADOW, cr4);
-	/* VMXE is fixed to 1 in VMX operation, and machine checks are the host's. */
-	vmcs_writel(GUEST_CR4, cr4 | X86_CR4_VMXE | X86_CR4_MCE);
 	return EXIT_ADVANCE;
 }
 
@@ -136,13 +78,29 @@ static enum exit_action mov_to_cr(struct vcpu *v, unsigned cr, u64 value)
 {
 	switch (cr) {
 	case 0:
-		return set_cr0(v, value);
+		return write_cr(v, cr0_write, value);
+	case 3:
+		return write_cr(v, cr3_write, value);
 	case 4:
-		return set_cr4(v, value);
+		return write_cr(v, cr4_write, value);
 	case 8:
 		return set_cr8(v, value);
 	default:
 		return stop_unsupported(v, "exit for MOV to CR%u, which nobody asked for", cr);
+	}
+}
+
+static enum exit_action mov_from_cr(struct vcpu *v, unsigned cr, unsigned reg)
+{
+	switch (cr) {
+	case 3:
+		vcpu_set_reg(v, reg, vcpu_cr3(v));
+		return EXIT_ADVANCE;
+	case 8:
+		vcpu_set_reg(v, reg, lapic_get_cr8(&v->machine->pc.lapic[v->index]));
+		return EXIT_ADVANCE;
+	default:
+		return stop_unsupported(v, "exit for MOV from CR%u, which nobody asked for", cr);
 	}
 }
 
@@ -158,14 +116,11 @@ enum exit_action handle_cr_access(struct vcpu *v)
 		return mov_to_cr(v, cr, vcpu_code_bits() == 64 ? value : (u32)value);
 	}
 	case CR_MOV_FROM:
-		if (cr != 8)
-			return stop_unsupported(v, "exit for MOV from CR%u, which nobody asked for",
-						cr);
-		vcpu_set_reg(v, reg, lapic_get_cr8(&v->machine->pc.lapic[v->index]));
-		return EXIT_ADVANCE;
+		return mov_from_cr(v, cr, reg);
 	case CR_CLTS:
-		return set_cr0(v, vcpu_cr0(v) & ~X86_CR0_TS);
+		return write_cr(v, cr0_write, vcpu_cr0(v) & ~X86_CR0_TS);
 	default: /* LMSW writes bits 3:0 and cannot clear PE */
-		return set_cr0(v, (vcpu_cr0(v) & ~0xeull) | (QUAL_LMSW_SOURCE(qual) & 15));
+		return write_cr(v, cr0_write,
+				(vcpu_cr0(v) & ~0xeull) | (QUAL_LMSW_SOURCE(qual) & 15));
 	}
 }

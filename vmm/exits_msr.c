@@ -2,6 +2,7 @@
 /* RDMSR and WRMSR: the policy is guest/msr.c's; what the VMCS holds is done here. */
 #include "apicv.h"
 #include "console.h"
+#include "cr.h"
 #include "event.h"
 #include "insn.h"
 #include "machine.h"
@@ -14,7 +15,7 @@ static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
 {
 	switch (msr) {
 	case MSR_EFER:
-		*value = vmcs_read64(GUEST_IA32_EFER);
+		*value = v->shadow.efer;
 		return true;
 	case MSR_IA32_CR_PAT:
 		*value = vmcs_read64(GUEST_IA32_PAT);
@@ -29,17 +30,16 @@ static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
 	return false;
 }
 
-/** SDM volume 4, IA32_EFER; LMA is the processor's and LME may not change while paging is on. */
 static bool write_efer(struct vcpu *v, u64 value)
 {
-	u64 old = vmcs_read64(GUEST_IA32_EFER);
+	struct cr_limits limits;
+	struct control_regs r;
 
-	value = (value & ~EFER_LMA) | (old & EFER_LMA);
-	if (value & ~(v->machine->cpuid.efer_allowed | EFER_LMA))
+	vcpu_control_regs(v, &r);
+	vcpu_cr_limits(v, &limits);
+	if (!efer_write(&r, value, &limits))
 		return false;
-	if (((value ^ old) & EFER_LME) && (vcpu_cr0(v) & X86_CR0_PG))
-		return false;
-	vmcs_write64(GUEST_IA32_EFER, value);
+	vcpu_load_control_regs(v, &r);
 	return true;
 }
 

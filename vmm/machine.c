@@ -4,6 +4,7 @@
 
 #include "bitmaps.h"
 #include "core.h"
+#include "cr.h"
 #include "crash.h"
 #include "guest_image.h"
 #include "host_rtc.h"
@@ -155,6 +156,7 @@ struct machine *machine_create(unsigned run, u32 paging)
 	paging_create(m, paging);
 	vmx_choose_for(m);
 	init_cpuid(m, paging);
+	control_regs_init(m);
 	m->forgets_virtual_irqs =
 		core.on_bochs && (m->vmx.word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY);
 	m->min_run = core.tsc_hz / 50000; /* 20 us */

@@ -13,6 +13,7 @@
 #include "types.h"
 #include "vcpu.h"
 #include "vmx/caps.h"
+#include "vmx/guest_cr.h"
 
 /** How a run ended. The names are in machine.c and in docs/stats-json.md. */
 enum outcome {
@@ -34,6 +35,7 @@ struct machine {
 	struct paging_env paging_env;
 	struct paging_controls controls;
 	struct vmx_controls vmx; /* the control words in force */
+	struct vmx_cr_policy cr_policy;
 	struct cpuid_policy cpuid;
 	unsigned nr_vcpus;
 	struct vcpu *vcpu[PC_MAX_VCPUS];

@@ -84,3 +84,11 @@ void paging_create(struct machine *m, u32 mode)
 		panic("paging %s: %s", paging_name(mode), err);
 	m->paging->ops->controls(m->paging, &m->controls);
 }
+
+void paging_map_rom(struct machine *m, gpa_t gpa, hpa_t hpa)
+{
+	if (!m->paging->ops->map_rom(m->paging, gpa, hpa))
+		panic("paging %s: no memory left to map 0x%llx", m->paging->ops->name,
+		      (unsigned long long)gpa.v);
+	m->paging->ops->controls(m->paging, &m->controls);
+}

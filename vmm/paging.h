@@ -14,4 +14,8 @@ void paging_create(struct machine *m, u32 mode);
  *  memory left for the paging structures. */
 bool paging_follow_apic(struct vcpu *v, gpa_t from);
 
+/** A page of the hypervisor's at `gpa`, see map_rom() in paging_ops.h. Only before the guest's VMCS
+ *  is made. */
+void paging_map_rom(struct machine *m, gpa_t gpa, hpa_t hpa);
+
 #endif

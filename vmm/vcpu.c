@@ -42,14 +42,14 @@ u64 vcpu_cr0(const struct vcpu *v)
 {
 	u64 owned = v->machine->controls.cr0_guest_owned;
 
-	return (vmcs_readl(GUEST_CR0) & owned) | (v->cr0_shadow & ~owned);
+	return (vmcs_readl(GUEST_CR0) & owned) | (v->shadow.cr0 & ~owned);
 }
 
 u64 vcpu_cr4(const struct vcpu *v)
 {
-	u64 owned = v->machine->controls.cr4_guest_owned & v->machine->cpuid.cr4_allowed;
+	u64 owned = v->cr4_guest_owned;
 
-	return (vmcs_readl(GUEST_CR4) & owned) | (v->cr4_shadow & ~owned);
+	return (vmcs_readl(GUEST_CR4) & owned) | (v->shadow.cr4 & ~owned);
 }
 
 unsigned vcpu_cpl(void)
@@ -70,9 +70,9 @@ void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r)
 {
 	*r = (struct walk_regs){
 		.cr0 = vcpu_cr0(v),
-		.cr3 = vmcs_readl(GUEST_CR3),
+		.cr3 = v->identity ? v->shadow.cr3 : vmcs_readl(GUEST_CR3),
 		.cr4 = vcpu_cr4(v),
-		.efer = vmcs_read64(GUEST_IA32_EFER),
+		.efer = v->shadow.efer,
 		.rflags = vcpu_rflags(v),
 		.cpl = (u8)vcpu_cpl(),
 		.maxphyaddr = v->machine->cpuid.maxphyaddr,
@@ -88,7 +88,7 @@ void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r)
 		write_cr4(read_cr4() & ~X86_CR4_PKE);
 		r->pkru = eax;
 	}
-	if ((r->cr4 & X86_CR4_PAE) && !(r->efer & EFER_LMA) &&
+	if (pae_paging(&(struct control_regs){.cr0 = r->cr0, .cr4 = r->cr4, .efer = r->efer}) &&
 	    (v->machine->vmx.word[WORD_CPU2] & CPU2_EPT)) {
 		for (unsigned i = 0; i < 4; i++)
 			r->pdpte[i] = vmcs_read64(GUEST_PDPTE0 + 2 * i);
@@ -188,9 +188,13 @@ void vcpu_dump(struct vcpu *v)
 	klog("  cr0 %08llx (guest sees %08llx)  cr2 %016llx  cr3 %016llx",
 	     (unsigned long long)vmcs_readl(GUEST_CR0), (unsigned long long)vcpu_cr0(v),
 	     (unsigned long long)read_cr2(), (unsigned long long)vmcs_readl(GUEST_CR3));
-	klog("  cr4 %08llx (guest sees %08llx)  efer %llx  xcr0 %llx",
+	klog("  cr4 %08llx (guest sees %08llx)  efer %llx (guest sees %llx)  xcr0 %llx",
 	     (unsigned long long)vmcs_readl(GUEST_CR4), (unsigned long long)vcpu_cr4(v),
-	     (unsigned long long)vmcs_read64(GUEST_IA32_EFER), (unsigned long long)v->xcr0);
+	     (unsigned long long)vmcs_read64(GUEST_IA32_EFER), (unsigned long long)v->shadow.efer,
+	     (unsigned long long)v->xcr0);
+	if (v->identity)
+		klog("  its paging is off: it runs on the identity map; its cr3 is %llx",
+		     (unsigned long long)v->shadow.cr3);
 	for (u32 i = 0; i < 8; i++)
 		dump_segment(segments[i], 2 * i);
 	klog("  gdtr %016llx limit %x  idtr %016llx limit %x",

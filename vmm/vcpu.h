@@ -3,6 +3,7 @@
 #ifndef TV_VCPU_H
 #define TV_VCPU_H
 
+#include "control_regs.h"
 #include "exit_log.h"
 #include "exit_stats.h"
 #include "guest/cpuid.h"
@@ -46,10 +47,14 @@ struct vcpu {
 	u8 timer_shift; /* the VMX-preemption timer counts once in 2^n TSC ticks */
 	/* The event to inject at the next entry; 0: none. */
 	u32 event_info, event_error, event_insn_len;
-	u32 cpu1;		    /* primary controls in the VMCS */
-	u32 cpu2;		    /* secondary */
-	u8 *msr_bitmap;		    /* one page */
-	u64 cr0_shadow, cr4_shadow; /* what the guest wrote, for the host-owned bits */
+	u32 cpu1;	/* primary controls in the VMCS */
+	u32 cpu2;	/* secondary */
+	u8 *msr_bitmap; /* one page */
+	/* What the guest wrote. Of CR0 and CR4 the bits that it owns are in the VMCS; so is CR3,
+	 * but for a guest on the identity map. */
+	struct control_regs shadow;
+	u64 cr4_guest_owned; /* bits of CR4 that the guest changes without an exit, at present */
+	bool identity; /* paging is off for the guest and on for the processor: vmx/guest_cr.h */
 	u64 xcr0;
 	u64 tsc_adjust; /* guest's TSC = guest time + this */
 	struct msr_state msr;
@@ -79,7 +84,8 @@ void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e);
 /** Run until m->outcome is set. */
 void vcpu_run(struct vcpu *v);
 
-/** Reason (all 32 bits), RIP, exit qualification and CR3 of this exit: the newest in the ring. */
+/** Reason (all 32 bits), RIP, exit qualification and CR3 (the guest's) of this exit: the newest in
+ * the ring. */
 static inline u32 vcpu_exit_reason(const struct vcpu *v)
 {
 	return v->log.last->reason;
@@ -97,7 +103,7 @@ static inline u64 vcpu_qual(const struct vcpu *v)
 
 static inline u64 vcpu_cr3(const struct vcpu *v)
 {
-	return v->log.last->cr3;
+	return __builtin_expect(v->identity, 0) ? v->shadow.cr3 : v->log.last->cr3;
 }
 
 /** RFLAGS as the VMCS holds them now. */
@@ -131,6 +137,17 @@ static inline void vcpu_set_rflags(struct vcpu *v, u64 rflags)
 /** A general register by the processor's numbering, RSP included. */
 u64 vcpu_reg(struct vcpu *v, unsigned reg);
 void vcpu_set_reg(struct vcpu *v, unsigned reg, u64 value);
+
+/** Switch bits of the primary processor-based controls. */
+static inline void vcpu_set_cpu1(struct vcpu *v, u32 bits, bool on)
+{
+	u32 want = on ? v->cpu1 | bits : v->cpu1 & ~bits;
+
+	if (want != v->cpu1) {
+		v->cpu1 = want;
+		vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, want);
+	}
+}
 
 /** EDX:EAX. */
 u64 vcpu_edx_eax(const struct vcpu *v);

@@ -3,6 +3,7 @@
 #include "apicv.h"
 #include "bitmaps.h"
 #include "core.h"
+#include "cr.h"
 #include "dirty.h"
 #include "guest/linux.h"
 #include "insn.h"
@@ -70,7 +71,6 @@ static void set_controls(struct vcpu *v)
 	vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, m->vmx.word[WORD_PIN]);
 	vmcs_write32(CPU_BASED_VM_EXEC_CONTROL, v->cpu1);
 	vmcs_write32(VM_EXIT_CONTROLS, m->vmx.word[WORD_EXIT]);
-	vmcs_write32(VM_ENTRY_CONTROLS, m->vmx.word[WORD_ENTRY] | ENTRY_IA32E_MODE_GUEST);
 
 	/* #AC and #DB can be delivered without end inside one guest instruction (CVE-2015-5307,
 	 * CVE-2015-8104); #MC is the host's. */
@@ -135,23 +135,6 @@ void vmcs_set_segment(u32 selector_field, u16 selector, u64 base, u32 limit, u32
 	vmcs_writel(GUEST_ES_BASE + i, base);
 	vmcs_write32(GUEST_ES_LIMIT + i, limit);
 	vmcs_write32(GUEST_ES_AR_BYTES + i, ar);
-}
-
-/** As the processor must have them, see appendices A.7 and A.8. */
-void vcpu_set_control_registers(struct vcpu *v, u64 cr0, u64 cr4)
-{
-	const struct machine *m = v->machine;
-
-	v->cr0_shadow = cr0;
-	v->cr4_shadow = cr4;
-	vmcs_writel(GUEST_CR0, cr0 | X86_CR0_NE);
-	vmcs_writel(GUEST_CR4, cr4 | X86_CR4_VMXE | X86_CR4_MCE);
-	vmcs_writel(CR0_READ_SHADOW, cr0);
-	vmcs_writel(CR4_READ_SHADOW, cr4);
-	vmcs_writel(CR0_GUEST_HOST_MASK, ~m->controls.cr0_guest_owned);
-	/* A bit that the guest's CPUID does not have stays the host's, so that setting it is #GP.
-	 */
-	vmcs_writel(CR4_GUEST_HOST_MASK, ~(m->controls.cr4_guest_owned & m->cpuid.cr4_allowed));
 }
 
 static void set_guest_state(struct vcpu *v)
@@ -252,10 +235,13 @@ void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e)
 {
 	u64 efer = EFER_LME | EFER_LMA | EFER_NX | EFER_SCE;
 
-	vcpu_set_control_registers(
-		v, X86_CR0_PE | X86_CR0_PG | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP, X86_CR4_PAE);
-	vmcs_writel(GUEST_CR3, e->cr3);
-	vmcs_write64(GUEST_IA32_EFER, efer & v->machine->cpuid.efer_allowed);
+	vcpu_load_control_regs(
+		v, &(struct control_regs){
+			   .cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP,
+			   .cr3 = e->cr3,
+			   .cr4 = X86_CR4_PAE,
+			   .efer = efer & v->machine->cpuid.efer_allowed,
+		   });
 	vmcs_set_segment(GUEST_CS_SELECTOR, e->cs, 0, ~0u, AR_CODE64);
 	for (u32 f = GUEST_ES_SELECTOR; f <= GUEST_GS_SELECTOR; f += 2) {
 		if (f != GUEST_CS_SELECTOR)

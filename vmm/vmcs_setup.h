@@ -18,9 +18,6 @@ struct multiboot_entry;
 /** A segment register of the guest's, named by the VMCS field of its selector. */
 void vmcs_set_segment(u32 selector_field, u16 selector, u64 base, u32 limit, u32 ar);
 
-/** CR0 and CR4 as the guest sees them; the processor gets what VMX operation wants. */
-void vcpu_set_control_registers(struct vcpu *v, u64 cr0, u64 cr4);
-
 /** The guest's state at a Multiboot kernel's entry point: 32-bit protected mode without paging. */
 void vcpu_set_multiboot_entry(struct vcpu *v, const struct multiboot_entry *e);
 

@@ -85,7 +85,8 @@ void vmx_caps_read(struct vmx_caps *c, u32 off, u64 (*rdmsr)(void *ctx, u32 msr)
 	/* Appendix A.10: the MSR exists only where EPT or VPID can be enabled. */
 	if (c->may1[WORD_CPU2] & (CPU2_EPT | CPU2_VPID))
 		c->ept_vpid = rdmsr(ctx, MSR_IA32_VMX_EPT_VPID_CAP);
-	vmx_features_mask(c, off);
+	/* What is missing takes along what needs it, too. */
+	vmx_features_mask(c, off | ~vmx_features_of(c));
 }
 
 /** How this control is asked for in this mode: not at all, wanted, or required. */
@@ -138,15 +139,6 @@ bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_
 	for (unsigned w = 0; w < NR_VMX_WORDS; w++)
 		out->word[w] |= c->must1[w];
 	return ok;
-}
-
-const char *vmx_control_name(enum vmx_word word, u64 bit)
-{
-	for (unsigned i = 0; i < NR_CONTROLS; i++) {
-		if (controls[i].word == word && controls[i].bit == bit)
-			return controls[i].name;
-	}
-	return NULL;
 }
 
 const char *vmx_ept_missing(const struct vmx_caps *c)

@@ -64,9 +64,6 @@ typedef void (*vmx_missing_fn)(void *ctx, const struct vmx_control *control);
 bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_wanted,
 			 struct vmx_controls *out, vmx_missing_fn missing, void *ctx);
 
-/** The name of a control bit, or NULL. */
-const char *vmx_control_name(enum vmx_word word, u64 bit);
-
 /** What an EPT needs of the capability MSR, by name; NULL: all there. */
 const char *vmx_ept_missing(const struct vmx_caps *c);
 

@@ -10,9 +10,10 @@
 #include "msr_index.h"
 #include "vmx/feature_bits.h"
 
-/** A processor that has everything, but insists on `must1`. */
+/** A processor that has everything but `lacks_cpu2`, and insists on `must1`. */
 struct cpu {
 	u32 must1[NR_VMX_WORDS];
+	u32 lacks_cpu2;
 };
 
 static u64 read_msr(void *ctx, u32 msr)
@@ -27,7 +28,7 @@ static u64 read_msr(void *ctx, u32 msr)
 	case MSR_IA32_VMX_TRUE_PROCBASED_CTLS:
 		return 0xffffffffull << 32 | c->must1[WORD_CPU1];
 	case MSR_IA32_VMX_PROCBASED_CTLS2:
-		return 0xffffffffull << 32 | c->must1[WORD_CPU2];
+		return (0xffffffffull & ~c->lacks_cpu2) << 32 | c->must1[WORD_CPU2];
 	case MSR_IA32_VMX_TRUE_EXIT_CTLS:
 		return 0xffffffffull << 32 | c->must1[WORD_EXIT];
 	case MSR_IA32_VMX_TRUE_ENTRY_CTLS:
@@ -41,7 +42,7 @@ static u64 read_msr(void *ctx, u32 msr)
 
 static struct vmx_caps caps_without(u32 off)
 {
-	struct cpu all = {{0}};
+	struct cpu all = {.lacks_cpu2 = 0};
 	struct vmx_caps c;
 
 	vmx_caps_read(&c, off, read_msr, &all);
@@ -185,6 +186,22 @@ static void each_is_taken_away(void **state)
 	}
 }
 
+/** As an outer hypervisor may have it: no unrestricted guest, but accessed and dirty flags for EPT,
+ *  which an identity map cannot have, and the log that is built on them. */
+static void what_the_processor_lacks_takes_its_dependents_along(void **state)
+{
+	struct cpu restricted = {.lacks_cpu2 = CPU2_UNRESTRICTED_GUEST};
+	struct vmx_caps c;
+
+	(void)state;
+	vmx_caps_read(&c, 0, read_msr, &restricted);
+	assert_int_equal(vmx_features_of(&c),
+			 everything & ~(FEATURE_BIT(UNRESTRICTED_GUEST) | FEATURE_BIT(EPT_AD) |
+					FEATURE_BIT(PML)));
+	assert_false(vmx_caps_has(&c, WORD_CPU2, CPU2_PML));
+	assert_false(c.ept_vpid & EPT_CAP_AD);
+}
+
 static void without_all_of_them_it_still_runs(void **state)
 {
 	struct vmx_caps c = caps_without(everything);
@@ -239,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_short_buffer_is_respected),
 		cmocka_unit_test(what_depends_goes_along),
 		cmocka_unit_test(each_is_taken_away),
+		cmocka_unit_test(what_the_processor_lacks_takes_its_dependents_along),
 		cmocka_unit_test(without_all_of_them_it_still_runs),
 		cmocka_unit_test(what_the_processor_insists_on_stays),
 		cmocka_unit_test(used_is_what_was_chosen),

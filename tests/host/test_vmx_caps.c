@@ -187,8 +187,6 @@ static void each_required_control_is_missed(void **state)
 		assert_false(vmx_choose_controls(&caps, 0, CPU2_EPT, CPU2_INVPCID, &out, note, &m));
 		assert_int_equal(m.required, 1);
 		assert_string_equal(m.last, required[i].name);
-		assert_string_equal(vmx_control_name(required[i].word, required[i].bit),
-				    required[i].name);
 	}
 }
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest's control registers in the VMCS. */
+#ifndef TV_VMM_CR_H
+#define TV_VMM_CR_H
+
+#include "control_regs.h"
+#include "guest/cr.h"
+
+struct machine;
+struct vcpu;
+
+/** Once the controls and the guest's CPUID are chosen: what they mean for control registers, and
+ *  the identity map where the guest needs one. */
+void control_regs_init(struct machine *m);
+
+/** The registers as the guest reads them now. */
+void vcpu_control_regs(struct vcpu *v, struct control_regs *r);
+
+/** What decides, besides them, whether a write is taken. */
+void vcpu_cr_limits(struct vcpu *v, struct cr_limits *l);
+
+/** Let the guest go on with these. They are a state that can be run (vmx_can_run()). This is the
+ *  only place that writes CR0, CR3, CR4, EFER and "IA-32e mode guest" of a guest; cached
+ *  translations are the caller's to flush. */
+void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r);
+
+#endif

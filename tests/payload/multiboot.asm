@@ -8,15 +8,9 @@
 ; Built twice: as an ELF file, and with AOUT defined as a flat binary that is loaded by the address
 ; fields of its header.
 	bits 32
+%include "tests/payload/common.inc"
 
-LOAD_ADDRESS	equ 0x400000
 BSS_BYTES	equ 0x40000
-
-HEADER_MAGIC	equ 0x1badb002
-LOADER_MAGIC	equ 0x2badb002
-WANT_ALIGN	equ 1
-WANT_MEMORY	equ 2
-HAS_ADDRESSES	equ 0x10000
 
 ; Fields of the boot information.
 INFO_FLAGS	equ 0
@@ -31,10 +25,6 @@ INFO_LOADER	equ 64
 ; Memory, command line, modules, memory map, boot loader's name.
 INFO_WANTED	equ 1 | 4 | 8 | 0x40 | 0x200
 
-COM1		equ 0x3f8
-COM1_LSR	equ 0x3fd
-LSR_THRE	equ 0x20
-DEBUG_EXIT	equ 0xf4
 PIC1_DATA	equ 0x21
 PIC2_DATA	equ 0xa1
 
@@ -73,27 +63,7 @@ TPR		equ 0x80	; offsets of registers
 VERSION		equ 0x30
 HYPERVISOR_LEAF	equ 0x40000000
 
-CR0_PE		equ 1
-CR0_PG		equ 0x80000000
 EFLAGS_IF	equ 0x200
-
-; say TEXT: one line.
-%macro say 1
-	section .rodata
-%%text:	db %1, 10, 0
-	section .text
-	mov esi, %%text
-	call print
-%endmacro
-
-; check NUMBER, CONDITION, TEXT: the condition is a suffix of Jcc.
-%macro check 3
-	j%+2 %%good
-	say {"FAIL: ", %3}
-	mov eax, 0x100 + %1
-	jmp verdict
-%%good:	say {"ok: ", %3}
-%endmacro
 
 %ifdef AOUT
 	org LOAD_ADDRESS
@@ -182,17 +152,9 @@ start:	mov [entry_eax], eax
 	check 17, e, "the test device's memory and port keep what is written"
 finish:
 	call find_verdict
+	jmp verdict
 
-; The end, with EAX.
-verdict:
-	push eax
-	say "end"
-	pop eax
-	mov edx, DEBUG_EXIT
-	out dx, eax
-.stay:	cli
-	hlt
-	jmp .stay
+	common_functions
 
 ; ZF: each segment register reaches one and the same byte high up, and data of ours.
 check_segments:
@@ -550,26 +512,6 @@ print_line:
 	call print
 	mov al, 10
 	jmp put
-
-print:	lodsb
-	test al, al
-	jz .out
-	call put
-	jmp print
-.out:	ret
-
-; The character AL; keeps all registers.
-put:	push edx
-	push eax
-	mov edx, COM1_LSR
-.busy:	in al, dx
-	test al, LSR_THRE
-	jz .busy
-	mov edx, COM1
-	pop eax
-	out dx, al
-	pop edx
-	ret
 
 	section .rodata
 name:	db "VERDICT="

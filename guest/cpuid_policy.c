@@ -27,6 +27,7 @@ enum condition {
 	COND_AVX,
 	COND_AVX512,
 	COND_PKRU,
+	COND_FAST_STRINGS,
 	COND_RDTSCP,
 	COND_INVPCID,
 	COND_XSAVES,
@@ -104,6 +105,8 @@ static bool condition_holds(const struct cpuid_policy *p, u8 condition)
 		return p->xcr0_allowed & XCR0_AVX512;
 	case COND_PKRU:
 		return p->xcr0_allowed & XCR0_PKRU;
+	case COND_FAST_STRINGS:
+		return p->fast_strings;
 	case COND_RDTSCP:
 		return p->rdtscp;
 	case COND_INVPCID:

@@ -108,6 +108,7 @@ static const struct cpuid_policy everything = {
 	.pat = true,
 	.tsc_deadline = true,
 	.x2apic = true,
+	.fast_strings = true,
 };
 
 static struct cpuid_policy policy_on(const struct host *h, struct cpuid_policy wish)
@@ -393,6 +394,21 @@ static void a_component_without_a_size_is_hidden(void **state)
 	assert_int_equal(ask(&p, 7, 0).ebx & BIT(16), 0); /* AVX512F */
 }
 
+/** Linux drops ERMS where IA32_MISC_ENABLE has fast strings off, but keeps FSRM, and its memmove()
+ *  relies on "FSRM implies ERMS": short moves go wrong. */
+static void short_rep_movs_needs_fast_strings(void **state)
+{
+	struct cpuid_policy wish = everything;
+	struct cpuid_policy fast = policy_on(&future, wish), slow;
+
+	(void)state;
+	wish.fast_strings = false;
+	slow = policy_on(&future, wish);
+	assert_int_equal(ask(&fast, 7, 0).edx ^ ask(&slow, 7, 0).edx, BIT(4));
+	assert_int_equal(ask(&fast, 7, 1).eax ^ ask(&slow, 7, 1).eax, BIT(10) | BIT(11) | BIT(12));
+	assert_int_equal(ask(&fast, 7, 0).ebx, ask(&slow, 7, 0).ebx);
+}
+
 static void xsave_sizes(void **state)
 {
 	struct cpuid_policy p = policy_on(&future, everything);
@@ -674,6 +690,7 @@ int main(void)
 		cmocka_unit_test(bits_that_follow_the_vcpu),
 		cmocka_unit_test(cr4_follows_the_features),
 		cmocka_unit_test(a_component_without_a_size_is_hidden),
+		cmocka_unit_test(short_rep_movs_needs_fast_strings),
 		cmocka_unit_test(xsave_sizes),
 		cmocka_unit_test(compacted_format_aligns),
 		cmocka_unit_test(topology),

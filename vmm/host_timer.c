@@ -56,6 +56,21 @@ static u64 tsc_hz_from_cpuid(void)
 	return mul_div_u64(r.ecx, r.ebx, r.eax);
 }
 
+/** CPUID is exact, and a measurement is not: an SMI may have made it too long. But emulators name
+ * the rate of the processor that they imitate, whatever their own: they are found out. */
+static u64 tsc_rate(u64 measured)
+{
+	u64 stated = tsc_hz_from_cpuid();
+
+	if (!stated)
+		return measured;
+	if (measured <= stated + stated / 4 && measured >= stated - stated / 4)
+		return stated;
+	klog("CPUID leaf 0x15 states a TSC of %llu MHz, but it runs at %llu: that counts",
+	     (unsigned long long)(stated / 1000000), (unsigned long long)(measured / 1000000));
+	return measured;
+}
+
 /** Count TSC and APIC-timer ticks while channel 2 of the 8254 counts down from CALIBRATE_COUNT. */
 static bool measure(u64 *tsc_ticks, u64 *apic_ticks)
 {
@@ -107,9 +122,7 @@ void host_timer_init(void)
 	if (!measured)
 		panic("the 8254 timer of this machine does not count, so its clock rates cannot be "
 		      "measured; enable the legacy timer (8254) in the firmware setup");
-	core.tsc_hz = tsc_hz_from_cpuid();
-	if (!core.tsc_hz)
-		core.tsc_hz = mul_div_u64(tsc_ticks, PIT_HZ, CALIBRATE_COUNT);
+	core.tsc_hz = tsc_rate(mul_div_u64(tsc_ticks, PIT_HZ, CALIBRATE_COUNT));
 	core.cpu.tsc_per_measure = tsc_ticks;
 	core.cpu.apic_per_measure = apic_ticks;
 	apic_write(APIC_LVT_TIMER, HOST_TIMER_VECTOR);

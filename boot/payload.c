@@ -5,6 +5,7 @@
 #include "guest/linux.h"
 #include "guest/multiboot.h"
 #include "lib/mem.h"
+#include "lib/reproducible.h"
 
 /* core_image.asm: the core's ELF file. */
 extern const u8 core_elf_start[], core_elf_end[];
@@ -67,6 +68,19 @@ static EFI_STATUS read_initrd(struct boot *b)
 	return status;
 }
 
+/** Before the kernel is asked whether it takes so long a line. */
+static EFI_STATUS fix_randomization(struct boot *b)
+{
+	struct options *o = &b->info->options;
+
+	if (!o->reproducible || cmdline_prepend(o->cmdline, sizeof(o->cmdline), REPRODUCIBLE_WORDS))
+		return EFI_SUCCESS;
+	return refuse(b, EFI_INVALID_PARAMETER,
+		      "the guest's command line has no room for \"" REPRODUCIBLE_WORDS
+		      "\", which reproducible=1 adds: shorten it to %u characters",
+		      (unsigned)(sizeof(o->cmdline) - sizeof(REPRODUCIBLE_WORDS) - 1));
+}
+
 static EFI_STATUS read_module(struct boot *b, const struct option_module *name)
 {
 	struct boot_module *m = &b->info->module[b->info->nr_modules++];
@@ -106,7 +120,8 @@ EFI_STATUS read_guest_files(struct boot *b)
 		return refuse(b, EFI_INVALID_PARAMETER,
 			      "module=%s is for a Multiboot kernel, and %s is none: leave it out",
 			      o->module[0].path, o->kernel);
-	return read_initrd(b);
+	status = read_initrd(b);
+	return EFI_ERROR(status) ? status : fix_randomization(b);
 }
 
 static bool check_multiboot(const struct boot *b, char *err)

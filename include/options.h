@@ -45,6 +45,7 @@ struct options {
 	u32 dirty;	  /* 1: count the pages that the guest writes */
 	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 features_off; /* the set of features (vmx_features.h) named by features-= */
+	u32 reproducible; /* 1: two runs of one guest are alike (lib/reproducible.h) */
 	u32 initrd_optional;	   /* 1: `initrd` is the default, and a missing file means none */
 	char kernel[OPT_PATH_MAX]; /* on the boot volume: starts with \, no / in it */
 	char initrd[OPT_PATH_MAX]; /* the same; empty: none */
@@ -56,7 +57,7 @@ struct options {
 #define OPT_ERROR_MAX 384
 
 /** Fill with defaults: paging=ept leaves=2021 poll_ms=50 screen=1 verbose=0 kernel=\vmlinuz, and
- *  initrd=\initrd.img where that file exists. */
+ *  initrd=\initrd.img where that file exists; the rest off. */
 void options_default(struct options *o);
 
 /**

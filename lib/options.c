@@ -199,6 +199,8 @@ static const struct option_row option_rows[] = {
 	{"dirty", set_choice, FIELD(dirty), "dirty=0 or dirty=1", 0, 0, switch_choices},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},
+	{"reproducible", set_choice, FIELD(reproducible), "reproducible=0 or reproducible=1", 0, 0,
+	 switch_choices},
 	{"screen", set_choice, FIELD(screen), "screen=0 or screen=1", 0, 0, switch_choices},
 	{"verbose", set_choice, FIELD(verbose), "verbose=0 or verbose=1", 0, 0, switch_choices},
 };

@@ -17,8 +17,8 @@ BOOT_CFLAGS := -std=gnu17 -O2 -Wall -Wextra -Werror -ffreestanding -fpic -fvisib
 	-mno-red-zone -mgeneral-regs-only -DGNU_EFI_USE_MS_ABI \
 	-Iinclude -I. -isystem $(GNUEFI_INC) -isystem $(GNUEFI_INC)/x86_64 -MMD -MP
 
-BOOT_SRCS := $(wildcard boot/*.c) lib/options.c lib/vmx_features.c lib/fmt.c lib/mem.c \
-	guest/linux_plan.c guest/multiboot_plan.c guest/gmem.c vmx/caps.c vmx/feature_bits.c
+BOOT_SRCS := $(wildcard boot/*.c) lib/options.c lib/vmx_features.c lib/reproducible.c lib/fmt.c \
+	lib/mem.c guest/linux_plan.c guest/multiboot_plan.c guest/gmem.c vmx/caps.c vmx/feature_bits.c
 BOOT_OBJS := $(BOOT_SRCS:%.c=$(BUILD)/efi/%.o) $(BUILD)/efi/boot/enter.o \
 	$(BUILD)/efi/boot/core_image.o
 

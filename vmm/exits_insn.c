@@ -150,7 +150,8 @@ enum exit_action handle_rdpmc(struct vcpu *v)
 	return event_gp(v);
 }
 
-/** An instruction that the guest's CPUID does not have: VMX, SMX, TDX, MONITOR and MWAIT. */
+/** An instruction that the guest's CPUID does not have: VMX, SMX, TDX, MONITOR and MWAIT; with
+ *  reproducible=1, RDRAND and RDSEED. */
 enum exit_action handle_hidden_instruction(struct vcpu *v)
 {
 	return event_ud(v);

@@ -11,6 +11,7 @@
 #include "insn.h"
 #include "keys.h"
 #include "lib/muldiv.h"
+#include "lib/reproducible.h"
 #include "msr_index.h"
 #include "paging.h"
 #include "panic.h"
@@ -84,6 +85,7 @@ static void init_cpuid(struct machine *m, u32 paging)
 		 (m->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT);
 	p->tsc_deadline = true;
 	p->x2apic = true;
+	p->hide_rdrand = core.boot->options.reproducible;
 	p->fast_strings = rdmsr(MSR_IA32_MISC_ENABLE) & MISC_ENABLE_FAST_STRING;
 	cpuid_policy_init(p, host_cpuid, NULL);
 }
@@ -110,11 +112,17 @@ static void place_memory(struct machine *m)
 	}
 }
 
+/** The guest's calendar begins where the machine's is, or always at the same date. */
+static u64 start_of_calendar(void)
+{
+	return core.boot->options.reproducible ? REPRODUCIBLE_EPOCH : host_rtc_read();
+}
+
 static void init_pc(struct machine *m)
 {
 	struct pc_config cfg = {
 		.nr_vcpus = m->nr_vcpus,
-		.epoch = host_rtc_read(), /* its calendar begins where the machine's is */
+		.epoch = start_of_calendar(),
 		.console_tx = console_put,
 		.kick = kick,
 		.kick_ctx = m,

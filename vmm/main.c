@@ -4,6 +4,7 @@
 #include "host_paging.h"
 #include "host_timer.h"
 #include "insn.h"
+#include "lib/reproducible.h"
 #include "machine.h"
 #include "msr_index.h"
 #include "panic.h"
@@ -56,6 +57,8 @@ static void take_over(void)
 	cpu_mask_interrupts();
 	read_mtrrs();
 	host_timer_init();
+	if (core.boot->options.reproducible)
+		core.tsc_hz = reproducible_hz(core.tsc_hz);
 	unsigned stopped = pci_stop_dma();
 
 	klog("firmware %s; TSC %llu.%03llu MHz; %llu KiB page pool; DMA stopped in %u devices",

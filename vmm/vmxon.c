@@ -10,6 +10,8 @@
 #include "x86.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
+#define CPUID_1_ECX_RDRAND BIT(30)
+#define CPUID_7_EBX_RDSEED BIT(18)
 #define VPID_OF(m, index) (1 + (index))
 
 static u64 read_cap(void *ctx, u32 msr)
@@ -117,14 +119,35 @@ static void drop_useless(struct vmx_controls *c)
 	}
 }
 
+/** With reproducible=1: the exits of the random-number instructions that this processor has. */
+static u64 hidden_random(void)
+{
+	struct cpuid_regs r;
+	u64 exits;
+
+	if (!core.boot->options.reproducible)
+		return 0;
+	cpuid(1, 0, &r);
+	exits = r.ecx & CPUID_1_ECX_RDRAND ? CPU2_RDRAND_EXITING : 0;
+	cpuid(0, 0, &r);
+	if (r.eax < 7)
+		return exits;
+	cpuid(7, 0, &r);
+	return exits | (r.ebx & CPUID_7_EBX_RDSEED ? CPU2_RDSEED_EXITING : 0);
+}
+
 void vmx_choose_for(struct machine *m)
 {
+	const u64 random = hidden_random();
 	const char *lack = m->controls.eptp ? vmx_ept_missing(&core.caps) : NULL;
 
 	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
-				 m->controls.cpu2_wanted, &m->vmx, say_missing, NULL))
+				 m->controls.cpu2_wanted | random, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
 	drop_useless(&m->vmx);
+	if (random & ~(u64)m->vmx.word[WORD_CPU2])
+		klog("reproducible=1: this processor lets a guest that does not ask CPUID execute "
+		     "RDRAND or RDSEED");
 	say_lacking_features();
 	if (core.boot->options.verbose)
 		klog("VMX controls: pin %08x, primary %08x, secondary %08x, exit %08x, entry %08x",

@@ -39,6 +39,8 @@ static const struct vmx_control controls[] = {
 	{WORD_CPU2, CPU2_INVPCID, false, "enable INVPCID"},
 	{WORD_CPU2, CPU2_PML, false, "enable PML"},
 	{WORD_CPU2, CPU2_XSAVES, false, "enable XSAVES/XRSTORS"},
+	{WORD_CPU2, CPU2_RDRAND_EXITING, false, "RDRAND exiting"},
+	{WORD_CPU2, CPU2_RDSEED_EXITING, false, "RDSEED exiting"},
 
 	{WORD_EXIT, EXIT_SAVE_DEBUG_CONTROLS, true, "save debug controls"},
 	{WORD_EXIT, EXIT_HOST_ADDR_SPACE_SIZE, true, "host address-space size"},
@@ -94,11 +96,13 @@ enum ask { ASK_NOT, ASK_WANTED, ASK_REQUIRED };
 
 static enum ask ask_for(const struct vmx_control *k, u64 cpu1, u64 cpu2, u64 cpu2_wanted)
 {
-	const u64 paging_only = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID | CPU2_PML;
+	/* Not by themselves, but where the paging mode or an option asks. */
+	const u64 on_request = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID | CPU2_PML |
+			       CPU2_RDRAND_EXITING | CPU2_RDSEED_EXITING;
 
 	if ((k->word == WORD_CPU1 && (cpu1 & k->bit)) || (k->word == WORD_CPU2 && (cpu2 & k->bit)))
 		return ASK_REQUIRED;
-	if (k->word == WORD_CPU2 && (k->bit & paging_only) && !(cpu2_wanted & k->bit))
+	if (k->word == WORD_CPU2 && (k->bit & on_request) && !(cpu2_wanted & k->bit))
 		return ASK_NOT;
 	return k->required ? ASK_REQUIRED : ASK_WANTED;
 }

@@ -57,7 +57,7 @@ typedef void (*vmx_missing_fn)(void *ctx, const struct vmx_control *control);
  * processor insists on.
  *
  * @cpu1, @cpu2   controls that the paging mode requires in the processor-based words
- * @cpu2_wanted   ... and would like
+ * @cpu2_wanted   secondary controls that it, or an option, would like
  * @missing       called for each control that is missing, required or wanted; may be NULL
  * Returns false where a required one is missing.
  */

@@ -79,6 +79,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.poll_ms, 50);
 	assert_int_equal(o.screen, 1);
 	assert_int_equal(o.verbose, 0);
+	assert_int_equal(o.reproducible, 0);
 	assert_int_equal(o.initrd_optional, 1);
 	assert_string_equal(o.kernel, "\\vmlinuz");
 	assert_string_equal(o.initrd, "\\initrd.img");
@@ -209,7 +210,7 @@ static void test_features_off(void **state)
 	refuse("features-=vpid,ept", "features-=ept is not possible: paging=ept is built on it");
 	refuse("features=vpid", "unknown option \"features\" (did you mean \"features-\"?): the "
 				"options are paging= mem= kernel= initrd= module= leaves= poll_ms= "
-				"features-= dirty= crash= screen= verbose=");
+				"features-= dirty= crash= reproducible= screen= verbose=");
 }
 
 static void test_paths(void **state)
@@ -272,8 +273,9 @@ static void test_modules(void **state)
 
 static void test_unknown_names(void **state)
 {
-	static const char known[] = "the options are paging= mem= kernel= initrd= module= leaves= "
-				    "poll_ms= features-= dirty= crash= screen= verbose=";
+	static const char known[] =
+		"the options are paging= mem= kernel= initrd= module= leaves= "
+		"poll_ms= features-= dirty= crash= reproducible= screen= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -311,11 +313,12 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
-		      "module= leaves= poll_ms= features-= dirty= crash= screen= "
+		      "module= leaves= poll_ms= features-= dirty= crash= reproducible= screen= "
 		      "verbose=");
-	refuse("\"--\" x", "unknown option \"--\": the options are paging= mem= kernel= initrd= "
-			   "module= leaves= poll_ms= features-= dirty= crash= screen= "
-			   "verbose=");
+	refuse("\"--\" x",
+	       "unknown option \"--\": the options are paging= mem= kernel= initrd= "
+	       "module= leaves= poll_ms= features-= dirty= crash= reproducible= screen= "
+	       "verbose=");
 }
 
 static void test_command_line_length(void **state)

@@ -132,6 +132,32 @@ static void everything_there(void **state)
 		assert_int_equal(out.word[w] & ~caps.may1[w], 0);
 }
 
+/** RDRAND and RDSEED exit where an option asks for it, as far as the processor has the controls. */
+static void random_number_exits_on_request(void **state)
+{
+	const u64 wanted = CPU2_RDRAND_EXITING | CPU2_RDSEED_EXITING;
+	struct cpu c = haswell; /* which has no RDSEED */
+	struct vmx_caps caps;
+	struct vmx_controls out;
+	struct missing m = {0};
+
+	(void)state;
+	vmx_caps_read(&caps, 0, read_msr, &c);
+	caps.may1[WORD_CPU2] |= CPU2_XSAVES; /* nothing else is missing */
+	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, 0, &out, note, &m));
+	assert_int_equal(out.word[WORD_CPU2] & wanted, 0);
+	assert_int_equal(m.nr, 0);
+	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, wanted, &out, note, &m));
+	assert_int_equal(out.word[WORD_CPU2] & wanted, CPU2_RDRAND_EXITING);
+	assert_int_equal(m.nr, 1);
+	assert_int_equal(m.required, 0);
+	assert_string_equal(m.last, "RDSEED exiting");
+
+	caps.may1[WORD_CPU2] |= CPU2_RDSEED_EXITING;
+	assert_true(vmx_choose_controls(&caps, 0, CPU2_EPT, wanted, &out, NULL, NULL));
+	assert_int_equal(out.word[WORD_CPU2] & wanted, wanted);
+}
+
 static void paging_decides_about_ept(void **state)
 {
 	struct cpu c = haswell;
@@ -221,6 +247,7 @@ int main(void)
 		cmocka_unit_test(no_ept_vpid_msr_without_ept_and_vpid),
 		cmocka_unit_test(everything_there),
 		cmocka_unit_test(paging_decides_about_ept),
+		cmocka_unit_test(random_number_exits_on_request),
 		cmocka_unit_test(each_required_control_is_missed),
 		cmocka_unit_test(ept_features_by_name),
 		cmocka_unit_test(names_of_fields_and_errors),

@@ -38,6 +38,8 @@ static const struct choice crash_choices[] = {{"no", CRASH_NOT},
 					      {"fault", CRASH_FAULT},
 					      {"stack", CRASH_STACK},
 					      {NULL, 0}};
+static const struct choice reset_choices[] = {
+	{"end", RESET_ENDS}, {"restart", RESET_RESTARTS}, {NULL, 0}};
 static const struct choice switch_choices[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
 
 static bool set_choice(const struct option_row *row, struct options *o, void *field,
@@ -199,6 +201,8 @@ static const struct option_row option_rows[] = {
 	{"dirty", set_choice, FIELD(dirty), "dirty=0 or dirty=1", 0, 0, switch_choices},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},
+	{"on_reset", set_choice, FIELD(on_reset), "on_reset=end or on_reset=restart", 0, 0,
+	 reset_choices},
 	{"reproducible", set_choice, FIELD(reproducible), "reproducible=0 or reproducible=1", 0, 0,
 	 switch_choices},
 	{"screen", set_choice, FIELD(screen), "screen=0 or screen=1", 0, 0, switch_choices},

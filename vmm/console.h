@@ -20,6 +20,7 @@
 struct console {
 	u16 port;
 	bool present;
+	bool escape; /* the operator typed Ctrl-]: the next key is a command, whoever runs then */
 	unsigned column; /* of the line so far: the log begins lines of its own */
 	u32 head;	 /* ring: written ... */
 	u32 tail;	 /* ... sent to the line ... */

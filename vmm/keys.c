@@ -28,6 +28,10 @@ static void command(struct machine *m, int key)
 	case 't':
 		exit_log_print(&m->vcpu[0]->log, 32);
 		break;
+	case 'r':
+		klog("reset by the operator");
+		machine_end(m, OUTCOME_OPERATOR_RESET);
+		break;
 	case 'x':
 		klog("ended by the operator");
 		machine_end(m, OUTCOME_OPERATOR);
@@ -37,7 +41,7 @@ static void command(struct machine *m, int key)
 		break;
 	default:
 		klog("keys after Ctrl-]: s statistics, d dump of the vcpu, t recent exits, "
-		     "x end, Ctrl-] sends Ctrl-], ? this list");
+		     "r reset, x end, Ctrl-] sends Ctrl-], ? this list");
 		break;
 	}
 	/* The operator's curiosity is no exit's cost. What the console took of it is in there. */
@@ -50,11 +54,11 @@ void keys_poll(struct machine *m)
 
 	/* A guest that does not read its UART must not keep the operator's commands away. */
 	while ((key = console_get()) >= 0) {
-		if (m->escape) {
-			m->escape = false;
+		if (core.console.escape) {
+			core.console.escape = false;
 			command(m, key);
 		} else if (key == KEY_ESCAPE) {
-			m->escape = true;
+			core.console.escape = true;
 		} else {
 			type(m, (u8)key);
 		}

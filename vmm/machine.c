@@ -8,6 +8,7 @@
 #include "crash.h"
 #include "guest_image.h"
 #include "host_rtc.h"
+#include "host_timer.h"
 #include "insn.h"
 #include "keys.h"
 #include "lib/muldiv.h"
@@ -32,6 +33,7 @@ const char *outcome_name(enum outcome outcome)
 		[OUTCOME_UNSUPPORTED] = "unsupported",
 		[OUTCOME_ENTRY_FAILURE] = "entry-failure",
 		[OUTCOME_OPERATOR] = "operator",
+		[OUTCOME_OPERATOR_RESET] = "operator-reset",
 	};
 
 	return names[outcome];
@@ -44,6 +46,19 @@ void machine_end(struct machine *m, enum outcome outcome)
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		if (m->vcpu[i])
 			m->vcpu[i]->requests |= REQ_STOP;
+	}
+}
+
+bool machine_restarts(const struct machine *m)
+{
+	switch (m->outcome) {
+	case OUTCOME_OPERATOR_RESET:
+		return true;
+	case OUTCOME_RESET:
+	case OUTCOME_TRIPLE_FAULT:
+		return core.boot->options.on_reset == RESET_RESTARTS;
+	default:
+		return false;
 	}
 }
 
@@ -193,6 +208,8 @@ void machine_run(struct machine *m)
 	vcpu_run(m->vcpu[0]);
 	dirty_drain(m);
 	core.machine = NULL;
+	if (m->vcpu[0]->timer_shift == NO_PREEMPTION_TIMER)
+		host_timer_stop(); /* or this run's last deadline would come up in the next */
 	/* Else the processor could write what it caches of a VMCS into memory that by then belongs
 	 * to the next run (SDM volume 3, section 25.11.1 "Software Use of Virtual-Machine Control
 	 * Structures"). */

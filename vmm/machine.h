@@ -26,6 +26,7 @@ enum outcome {
 	OUTCOME_UNSUPPORTED,   /* the guest did what this hypervisor cannot emulate */
 	OUTCOME_ENTRY_FAILURE, /* VM entry failed */
 	OUTCOME_OPERATOR,      /* ended from the console */
+	OUTCOME_OPERATOR_RESET /* reset from the console: the guest starts anew */
 };
 
 struct machine {
@@ -46,7 +47,6 @@ struct machine {
 	u64 next_poll;	/* guest TSC; NEVER: do not look */
 	u8 typed[64];	/* what the operator typed and the guest has not taken yet: a ring */
 	u32 typed_head, typed_tail;
-	bool escape; /* the operator typed the escape key: the next one is a command */
 	enum outcome outcome;
 	u32 exit_code;
 	struct exit_snapshot snapshot;
@@ -69,6 +69,10 @@ struct machine *machine_create(unsigned run, u32 paging);
 
 /** Run it until it ends; the outcome is in m->outcome. */
 void machine_run(struct machine *m);
+
+/** After a run: does another one begin, from the same files? The operator asked for it, or the
+ * guest reset its machine and on_reset=restart. */
+bool machine_restarts(const struct machine *m);
 
 /** Note the end of the run. The first reason wins. */
 void machine_end(struct machine *m, enum outcome outcome);

@@ -85,10 +85,14 @@ static void say_memory(void)
 	}
 }
 
-static void run_guest(unsigned run, u32 paging)
+/** One guest, from its files to its statistics. True: it is to start anew. A reset is a new
+ * machine: nothing of the old one is left to be cleared, and the files are in memory of the
+ * hypervisor's. */
+static bool run_guest(unsigned run, u32 paging)
 {
 	u64 mark = heap_mark();
 	struct machine *m = machine_create(run, paging);
+	bool again;
 
 	machine_run(m);
 	if (core.cpu.nmis || core.cpu.stray_interrupts)
@@ -97,7 +101,9 @@ static void run_guest(unsigned run, u32 paging)
 		     (unsigned long long)core.cpu.stray_interrupts);
 	machine_print_stats(m, "end");
 	klog("run %u ended: %s, exit code %u", run, outcome_name(m->outcome), m->exit_code);
+	again = machine_restarts(m);
 	heap_release(mark);
+	return again;
 }
 
 /** From entry.asm: `boot` is a host-physical address, identity-mapped by boot/. */
@@ -114,7 +120,8 @@ _Noreturn void core_main(struct boot_info *boot)
 	if (core.boot->options.verbose)
 		say_memory();
 	vmx_on();
-	run_guest(1, core.boot->options.paging);
+	for (unsigned run = 1; run_guest(run, core.boot->options.paging); run++)
+		;
 	vmx_off();
 	machine_off();
 }

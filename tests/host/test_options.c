@@ -80,6 +80,8 @@ static void test_defaults(void **state)
 	assert_int_equal(o.screen, 1);
 	assert_int_equal(o.verbose, 0);
 	assert_int_equal(o.reproducible, 0);
+	assert_int_equal(o.on_reset, RESET_ENDS);
+	assert_int_equal(accept("on_reset=restart").on_reset, RESET_RESTARTS);
 	assert_int_equal(o.initrd_optional, 1);
 	assert_string_equal(o.kernel, "\\vmlinuz");
 	assert_string_equal(o.initrd, "\\initrd.img");
@@ -208,9 +210,10 @@ static void test_features_off(void **state)
 		 "abcdefghijabcdefghijabcdefghijabcdefghij", known);
 	refuse("features-=abcdefghijabcdefghijabcdefghijabcdefghijK", sentence);
 	refuse("features-=vpid,ept", "features-=ept is not possible: paging=ept is built on it");
-	refuse("features=vpid", "unknown option \"features\" (did you mean \"features-\"?): the "
-				"options are paging= mem= kernel= initrd= module= leaves= poll_ms= "
-				"features-= dirty= crash= reproducible= screen= verbose=");
+	refuse("features=vpid",
+	       "unknown option \"features\" (did you mean \"features-\"?): the "
+	       "options are paging= mem= kernel= initrd= module= leaves= poll_ms= "
+	       "features-= dirty= crash= on_reset= reproducible= screen= verbose=");
 }
 
 static void test_paths(void **state)
@@ -275,7 +278,7 @@ static void test_unknown_names(void **state)
 {
 	static const char known[] =
 		"the options are paging= mem= kernel= initrd= module= leaves= "
-		"poll_ms= features-= dirty= crash= reproducible= screen= verbose=";
+		"poll_ms= features-= dirty= crash= on_reset= reproducible= screen= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -312,12 +315,13 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- -- init=/bin/sh -- x").cmdline, "-- init=/bin/sh -- x");
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
-	refuse("---", "unknown option \"---\": the options are paging= mem= kernel= initrd= "
-		      "module= leaves= poll_ms= features-= dirty= crash= reproducible= screen= "
-		      "verbose=");
+	refuse("---",
+	       "unknown option \"---\": the options are paging= mem= kernel= initrd= "
+	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= reproducible= screen= "
+	       "verbose=");
 	refuse("\"--\" x",
 	       "unknown option \"--\": the options are paging= mem= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= dirty= crash= reproducible= screen= "
+	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= reproducible= screen= "
 	       "verbose=");
 }
 

@@ -102,6 +102,14 @@ static inline void xsetbv(u32 index, u64 v)
 	__asm__ volatile("xsetbv" ::"c"(index), "a"((u32)v), "d"((u32)(v >> 32)));
 }
 
+/** x87 and MXCSR as calls by the firmware's ABI want them. CR0.TS and EM must be clear, CR4.OSFXSR
+ *  set. Waits for no exception that is pending. */
+static inline void fpu_init(void)
+{
+	u32 mxcsr = 0x1f80;
+	__asm__ volatile("fninit; ldmxcsr %0" ::"m"(mxcsr));
+}
+
 /** Load x87 and SSE state; 512 bytes, 16-byte aligned. */
 static inline void fxrstor(const void *area)
 {

@@ -5,6 +5,7 @@
 #include "console.h"
 #include "core.h"
 #include "insn.h"
+#include "x86.h"
 
 #define EFI_RESET_SHUTDOWN 2
 
@@ -31,6 +32,17 @@ static void bochs_shutdown(void)
 		outb(BOCHS_SHUTDOWN_PORT, (u8)*s);
 }
 
+/** ResetSystem is compiled with SSE like all firmware, and what is in the processor is the last
+ *  guest's: unmasked exceptions, even a pending one (UEFI specification, section 2.3.4 "x64
+ *  Platforms"). */
+static void call_firmware(void)
+{
+	write_cr0(read_cr0() & ~(X86_CR0_TS | X86_CR0_EM));
+	write_cr4(read_cr4() | X86_CR4_OSFXSR);
+	fpu_init();
+	((reset_system_fn)core.boot->reset_system)(EFI_RESET_SHUTDOWN, 0, 0, NULL);
+}
+
 _Noreturn void machine_off(void)
 {
 	klog("machine off");
@@ -38,7 +50,7 @@ _Noreturn void machine_off(void)
 	if (core.on_bochs)
 		bochs_shutdown();
 	if (core.boot->reset_system)
-		((reset_system_fn)core.boot->reset_system)(EFI_RESET_SHUTDOWN, 0, 0, NULL);
+		call_firmware();
 	outw(QEMU_Q35_PM1A_CNT, PM1_SLP_EN);
 	outw(PIIX4_PM1A_CNT, PM1_SLP_EN);
 	klog("this machine did not switch itself off: it is safe to do so now");

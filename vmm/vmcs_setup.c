@@ -16,6 +16,7 @@
 
 #define VMCS_LINK_NONE (~0ull)
 #define DR7_INIT 0x400
+#define CPUID_7_EBX_MPX BIT(14)
 #define PAT_INIT 0x0007040600070406ull
 
 /* entry.asm: where VM exits arrive. */
@@ -184,6 +185,18 @@ static void reset_fpu(struct vcpu *v)
 	write_cr0(cr0);
 }
 
+/** MPX, which no guest is shown, but whose instructions execute (as NOPs) wherever it is off. */
+static bool host_has_mpx(void)
+{
+	struct cpuid_regs r;
+
+	cpuid(0, 0, &r);
+	if (r.eax < 7)
+		return false;
+	cpuid(7, 0, &r);
+	return r.ebx & CPUID_7_EBX_MPX;
+}
+
 /** State that stays in the processor while the guest runs and that the host does not use: it must
  *  hold nothing of the host's, nor of a run before. */
 static void reset_live_state(struct vcpu *v)
@@ -200,6 +213,8 @@ static void reset_live_state(struct vcpu *v)
 	/* Without a PAT of its own the guest expects what a processor without any would do. */
 	if (!v->machine->cpuid.pat)
 		wrmsr(MSR_IA32_CR_PAT, PAT_INIT);
+	if (host_has_mpx())
+		wrmsr(MSR_IA32_BNDCFGS, 0);
 	write_dr0(0);
 	write_dr1(0);
 	write_dr2(0);

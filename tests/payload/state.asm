@@ -434,9 +434,9 @@ soil_fpu:
 	mov ecx, FXSAVE_REGS_END - FXSAVE_REGS
 	mov al, 0x5a
 	rep stosb
-	mov word [fpu], 0x0c7f		; round towards zero
+	mov dword [fpu], 0x80810c40	; exceptions unmasked, one pending, round towards zero
 	mov byte [fpu + 4], 0xff	; no register is empty
-	mov dword [fpu + FXSAVE_MXCSR], 0x7f80
+	mov dword [fpu + FXSAVE_MXCSR], 0xe03f ; the same, and flush to zero
 	cmp qword [components], 0
 	je .legacy
 	mov edi, fpu + XSAVE_EXTENDED
@@ -1016,7 +1016,7 @@ msrs:
 	msr 0x200, ANY, 0, 0x10000006, "IA32_MTRR_PHYSBASE0"
 	msr 0x201, ANY, 0, 0x800, "IA32_MTRR_PHYSMASK0"
 	msr 0x250, ANY, 0, 0, "IA32_MTRR_FIX64K"
-	msr 0x277, 0, 0x0007040600070406, 0x0605040100000706, "IA32_PAT"
+	msr 0x277, MAY_BE_ABSENT, 0x0007040600070406, 0x0605040100000706, "IA32_PAT"
 	msr 0x2ff, ANY, 0, 0xc05, "IA32_MTRR_DEF_TYPE"
 	msr 0x6a2, MAY_BE_ABSENT, 0, 1, "IA32_S_CET"
 	msr 0xd90, MAY_BE_ABSENT, 0, 1, "IA32_BNDCFGS"

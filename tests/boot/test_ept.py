@@ -134,9 +134,18 @@ def test_typed_commands_and_keys(terminal):
     user.read_until("the last 32 exits", 60)
     user.type("echo still-$((40+3))\r")
     user.read_until("^still-43$", 60)
+    user.type("echo gone > /tmp/file\r")
+    user.read_until("guest# ", 60)
+    user.type(b"\x1dr")  # and all of it once more, from the same kernel and initramfs
+    user.read_until("^tallyvisor: run 2: paging ept", 60)
+    user.read_until("guest# ", 300)
+    user.type("cat /tmp/file; echo again-$((40+4))\r")
+    user.read_until("can't open '/tmp/file'", 60)
+    user.read_until("^again-44$", 60)
     user.type("poweroff\r")
     got = user.finish(120)
     assert got.exit_code == 0 and "guest powered off" in got.verdict
+    assert [run["outcome"] for run in got.stats["runs"]] == ["operator-reset", "poweroff"]
     assert rows(tables(got.serial, "key", OURS)[0])[10]
 
 

@@ -27,11 +27,12 @@ def apt(monkeypatch):
         said, downloads = [], []
         monkeypatch.setattr(kernel, "_apt_cache", lambda *words: known.get(words, ""))
 
-        def download(package, version, target, say):
+        def download(package, version, wanted, target, say):
             downloads.append(package)
             if brings is not None:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(brings)
+                target.mkdir(parents=True, exist_ok=True)
+                for name in wanted:
+                    (target / name).write_bytes(brings)
             return brings is not None
         monkeypatch.setattr(kernel, "_download", download)
         return said, downloads
@@ -56,6 +57,50 @@ def test_downloads_once(apt, tmp_path):
     assert first.read_bytes() == b"image" and "6.1.192-2" in str(first)
     assert kernel.stock(tmp_path, said.append) == first
     assert downloads == ["linux-image-6.1.0-56-cloud-amd64"]
+
+
+def test_modules_come_with_their_kernel(apt, tmp_path):
+    """A kernel that was cached without them is fetched again, and once."""
+    said, downloads = apt(KNOWN, b"new")
+    stock = tmp_path / "linux-image-6.1.0-56-cloud-amd64_1%3a6.1.192-2" / "vmlinuz"
+    stock.parent.mkdir()
+    stock.write_bytes(b"old")
+    for _ in range(2):
+        image, modules = kernel.stock_modules(tmp_path, ("a/b/x.ko", "c/y.ko"), said.append)
+        assert image == stock and image.read_bytes() == b"new"
+        assert modules == [stock.parent / "x.ko", stock.parent / "y.ko"]
+    assert len(downloads) == 1
+
+
+@pytest.mark.parametrize("known", [KNOWN, {}])
+def test_no_modules_without_their_package(apt, tmp_path, known):
+    said, _ = apt(known)
+    with pytest.raises(UsageError, match="modules"):
+        kernel.stock_modules(tmp_path, ("a/x.ko",), said.append)
+
+
+def test_what_is_kept_of_a_package(tmp_path, monkeypatch):
+    """A real package, made here; `apt-get download` is the only thing that is not real."""
+    tree = tmp_path / "tree"
+    for name in ("boot/vmlinuz-1", "lib/modules/1/kernel/a/x.ko", "DEBIAN/control"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    (tree / "DEBIAN/control").write_text("Package: p\nVersion: 1\nArchitecture: all\n"
+                                         "Maintainer: n <n@n>\nDescription: d\n")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    script = tools / "apt-get"
+    script.write_text(f"#!/bin/sh\nexec dpkg-deb -b {tree} p.deb\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    said, target = [], tmp_path / "kept"
+    wanted = kernel.VMLINUZ | {"x.ko": "lib/modules/*/kernel/a/x.ko"}
+    assert kernel._download("p", "1", wanted, target, said.append)
+    assert (target / "vmlinuz").read_text() == "boot/vmlinuz-1"
+    assert (target / "x.ko").read_text() == "lib/modules/1/kernel/a/x.ko"
+    assert sorted(path.name for path in target.iterdir()) == ["vmlinuz", "x.ko"]
+    assert not kernel._download("p", "1", {"y": "boot/nothing-*"}, target, said.append)
+    assert "holds no /boot/nothing-*" in said[-1]
 
 
 def test_ubuntu(apt, tmp_path):

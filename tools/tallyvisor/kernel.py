@@ -19,6 +19,8 @@ META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-
 
 BOOT = Path("/boot")
 
+VMLINUZ = {"vmlinuz": "boot/vmlinuz-*"}
+
 _MULTIBOOT_MAGIC = struct.pack("<I", 0x1BADB002)
 
 Say = Callable[[str], None]
@@ -61,10 +63,17 @@ def _newest(paths: list[Path]) -> Path | None:
     return max(paths, key=version, default=None)
 
 
-def _download(package: str, version: str, target: Path, say: Say) -> bool:
-    """Fetch and unpack `package`; its vmlinuz becomes `target`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as name:
+def _directory(cache: Path, package: str, version: str) -> Path:
+    return cache / f"{package}_{version.replace(':', '%3a')}"
+
+
+def _download(package: str, version: str, wanted: dict[str, str], target: Path, say: Say) -> bool:
+    """Fetch and unpack `package`, and keep some files of it.
+
+    wanted  name in the directory `target` -> pattern that finds the file in the package
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix="fetch-") as name:
         work = Path(name)
         say(f"downloading the stock kernel {package} {version}")
         done = subprocess.run(["apt-get", "-q", "download", f"{package}={version}"], cwd=work,
@@ -75,13 +84,14 @@ def _download(package: str, version: str, target: Path, say: Say) -> bool:
             say(f"apt-get download failed: {reason}")
             return False
         subprocess.run(["dpkg-deb", "-x", packages[0], work / "unpacked"], check=True)
-        images = list((work / "unpacked" / "boot").glob("vmlinuz-*"))
-        if not images:
-            say(f"{packages[0].name} holds no /boot/vmlinuz-*")
-            return False
-        draft = work / "vmlinuz"
-        shutil.copyfile(images[0], draft)
-        draft.replace(target)
+        for name, pattern in wanted.items():
+            found = sorted((work / "unpacked").glob(pattern))
+            if not found:
+                say(f"{packages[0].name} holds no /{pattern}")
+                return False
+            draft = work / name
+            shutil.copyfile(found[0], draft)
+            draft.replace(target / name)
     return True
 
 
@@ -92,8 +102,9 @@ def stock(cache: Path, say: Say) -> Path:
     """
     known = resolve()
     if known:
-        target = cache / f"{known[0]}_{known[1].replace(':', '%3a')}" / "vmlinuz"
-        if target.exists() or _download(*known, target, say):
+        directory = _directory(cache, *known)
+        target = directory / "vmlinuz"
+        if target.exists() or _download(*known, VMLINUZ, directory, say):
             return target
     kept = _newest(list(cache.glob("linux-image-*/vmlinuz")))
     if kept:
@@ -104,6 +115,23 @@ def stock(cache: Path, say: Say) -> Path:
         say(f"apt has no kernel package: using this machine's own {own}")
         return own
     raise UsageError("no kernel found: run apt-get update, or give KERNEL=<a bzImage>")
+
+
+def stock_modules(cache: Path, modules: tuple[str, ...], say: Say) -> tuple[Path, list[Path]]:
+    """The stock kernel, and modules that were built with it.
+
+    modules  their paths below the kernel's directory of modules ("arch/x86/kvm/kvm.ko")
+    """
+    known = resolve()
+    if not known:
+        raise UsageError("apt knows no kernel package, and modules come from nowhere else: run "
+                         "apt-get update")
+    directory = _directory(cache, *known)
+    wanted = VMLINUZ | {Path(path).name: f"lib/modules/*/kernel/{path}" for path in modules}
+    if (not all((directory / name).exists() for name in wanted)
+            and not _download(*known, wanted, directory, say)):
+        raise UsageError(f"{known[0]} could not be had with its modules: see above")
+    return directory / "vmlinuz", [directory / Path(path).name for path in modules]
 
 
 def is_multiboot(path: Path) -> bool:

@@ -14,39 +14,59 @@ EPT, BARE = paging.find("ept"), paging.find("bare")
 
 @pytest.fixture
 def host(tmp_path):
-    """A machine that offers nested VMX; arguments take something away."""
-    def call(flags="fpu vmx sse", nested="Y", kvm=True):
+    """A machine that offers nested VMX; arguments take something away. None: there is no file."""
+    def call(flags="fpu vmx sse", kvm=True, **parameters):
         (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: x\n")
         if kvm:
             (tmp_path / "kvm").touch()
-        if nested is not None:
-            (tmp_path / "nested").write_text(nested + "\n")
-        return qemu.Host(tmp_path / "kvm", tmp_path / "cpuinfo", tmp_path / "nested")
+        (tmp_path / "parameters").mkdir()
+        for name, value in {"nested": "Y", "ept": "Y", **parameters}.items():
+            if value is not None:
+                (tmp_path / "parameters" / name).write_text(value + "\n")
+        return qemu.Host(tmp_path / "kvm", tmp_path / "cpuinfo", tmp_path / "parameters")
     return call
 
 
-@pytest.mark.parametrize("nested", ["Y", "1"])
-def test_auto_takes_kvm_where_nested_vmx_is_offered(host, nested):
-    assert cli.choose_engine("auto", EPT, host(nested=nested)) == ("qemu", True)
+@pytest.mark.parametrize("on", ["Y", "1"])
+def test_auto_takes_kvm_where_nested_vmx_is_offered(host, on):
+    assert cli.choose_engine("auto", EPT, host(nested=on, ept=on)) == ("qemu", True)
 
 
 @pytest.mark.parametrize("lack,why", [
     (dict(flags="fpu svm"), "no VMX"), (dict(flags="fpu avmx vmx2"), "no VMX"),
-    (dict(kvm=False), "kvm cannot be opened"), (dict(nested="N"), "nested=1"),
-    (dict(nested="0"), "nested=1"), (dict(nested=None), "nested=1")])
+    (dict(flags=""), "no VMX"),
+    (dict(kvm=False), "modprobe kvm_intel;"),
+    (dict(nested="N"), "kvm_intel nested=1"), (dict(nested="0"), "kvm_intel nested=1"),
+    (dict(nested=None), "kvm_intel nested=1"),
+    # KVM with ept=0 gives its guests VMX without EPT.
+    (dict(ept="N"), "kvm_intel ept=1"), (dict(ept=None), "kvm_intel ept=1")])
 def test_auto_takes_bochs_otherwise(host, lack, why):
     here = host(**lack)
-    assert why in qemu.missing_for_nested_vmx(here)
+    assert why in qemu.missing_for_nested_vmx(EPT.kvm, here)
     assert cli.choose_engine("auto", EPT, here) == ("bochs", False)
 
 
+def test_auto_takes_bochs_where_kvm_may_not_be_used(host, monkeypatch):
+    # Root may open a file that nobody may: ask for one who is not.
+    monkeypatch.setattr(qemu.os, "access", lambda path, mode: False)
+    here = host()
+    assert "group kvm" in qemu.missing_for_nested_vmx(EPT.kvm, here)
+    assert cli.choose_engine("auto", EPT, here) == ("bochs", False)
+
+
+def test_a_bare_guest_needs_no_ept_of_kvm(host):
+    assert cli.choose_engine("auto", BARE, host(ept="N")) == ("qemu", True)
+
+
 def test_a_named_engine_is_taken(host, capsys):
-    assert cli.choose_engine("bochs", EPT, host()) == ("bochs", False)
-    assert cli.choose_engine("qemu", EPT, host()) == ("qemu", True)
+    here = host()
+    assert cli.choose_engine("bochs", EPT, here) == ("bochs", False)
+    assert cli.choose_engine("qemu", EPT, here) == ("qemu", True)
     assert capsys.readouterr().err == ""
-    assert cli.choose_engine("qemu", BARE, host(nested="N")) == ("qemu", False)
+    (here.parameters / "nested").write_text("N\n")
+    assert cli.choose_engine("qemu", BARE, here) == ("qemu", False)
     assert capsys.readouterr().err == ""
-    assert cli.choose_engine("qemu", EPT, host(nested="N")) == ("qemu", False)
+    assert cli.choose_engine("qemu", EPT, here) == ("qemu", False)
     assert "will refuse" in capsys.readouterr().err
 
 

@@ -90,7 +90,7 @@ def ensure(*groups: str) -> None:
 def choose_engine(word: str, mode: paging.Paging,
                   host: qemu.Host = qemu.Host()) -> tuple[str, bool]:
     """The engine's name, and whether KVM drives it."""
-    hindrance = qemu.missing_for_nested_vmx(host)
+    hindrance = qemu.missing_for_nested_vmx(mode.kvm, host)
     if word == "auto":
         return (qemu.NAME, True) if hindrance is None else (bochs.NAME, False)
     if word == qemu.NAME and hindrance is not None and mode.hypervisor:
@@ -200,12 +200,17 @@ def copy_disk(args: argparse.Namespace, work: Path) -> Path:
     return disk
 
 
+def machine_mib(args: argparse.Namespace) -> int:
+    """Memory of the whole machine."""
+    return max(args.mem * 4 // 3 + SPARE_MIB, LEAST_MIB)
+
+
 def start_engine(args: argparse.Namespace, name: str, kvm: bool, disk: Path, out: Path,
                  work: Path) -> tuple[Machine, str]:
     """The running machine, and the name of its CPU."""
     default = bochs.DEFAULT_CPU if name == bochs.NAME else qemu.default_cpu(kvm)
     spec = Spec(disk.resolve(), work.resolve(), out / f"{name}.log",
-                max(args.mem * 4 // 3 + SPARE_MIB, LEAST_MIB), args.cpu or default, not batch(args))
+                machine_mib(args), args.cpu or default, not batch(args))
     if name == bochs.NAME:
         return bochs.start(spec, say), spec.cpu
     return qemu.start(spec, kvm, say), spec.cpu

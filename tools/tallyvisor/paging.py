@@ -15,11 +15,13 @@ class Paging:
     title: str  # of the GRUB menu entry
     hypervisor: bool  # the guest runs under tallyvisor.efi; else on the machine itself
     guest_run: str  # default GUEST_RUN in batch
+    kvm: tuple[str, ...]  # parameters of kvm_intel that must be on where KVM is to run it
 
 
 MODES = (
-    Paging("ept", "Tallyvisor: Linux under EPT", True, "exitstat"),
-    Paging("bare", "Linux on the bare machine", False, "true"),
+    Paging("ept", "Tallyvisor: Linux under EPT", True, "exitstat",
+           ("nested", "ept")),
+    Paging("bare", "Linux on the bare machine", False, "true", ("nested",)),
 )
 
 

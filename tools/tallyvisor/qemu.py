@@ -29,7 +29,7 @@ class Host:
 
     kvm: Path = Path("/dev/kvm")
     cpuinfo: Path = Path("/proc/cpuinfo")
-    nested: Path = Path("/sys/module/kvm_intel/parameters/nested")
+    parameters: Path = Path("/sys/module/kvm_intel/parameters")
 
 
 def _read(path: Path) -> str:
@@ -39,15 +39,24 @@ def _read(path: Path) -> str:
         return ""
 
 
-def missing_for_nested_vmx(host: Host = Host()) -> str | None:
-    """None where a guest of KVM can use VMX here; else what stands in the way."""
+def missing_for_nested_vmx(parameters: tuple[str, ...] = ("nested",),
+                           host: Host = Host()) -> str | None:
+    """None where a guest of KVM can use VMX here; else what stands in the way, and the remedy.
+
+    parameters  of kvm_intel that must be on
+    """
     flags = [line for line in _read(host.cpuinfo).splitlines() if line.startswith("flags")]
     if not flags or "vmx" not in flags[0].split():
         return "this CPU has no VMX"
+    if not host.kvm.exists():
+        return (f"there is no {host.kvm}: modprobe kvm_intel; its complaint in dmesg may be that "
+                "VT-x is off in the firmware setup")
     if not os.access(host.kvm, os.R_OK | os.W_OK):
-        return f"{host.kvm} cannot be opened"
-    if _read(host.nested).strip() not in ("Y", "1"):
-        return "kvm_intel was loaded without nested=1"
+        return f"{host.kvm} cannot be opened: become a member of the group kvm"
+    for name in parameters:
+        # A parameter is shown as Y or as 1, as its type is; that has changed for some.
+        if _read(host.parameters / name).strip() not in ("Y", "1"):
+            return f"KVM has it switched off: modprobe -r kvm_intel; modprobe kvm_intel {name}=1"
     return None
 
 

@@ -136,11 +136,37 @@ static u64 hidden_random(void)
 	return exits | (r.ebx & CPUID_7_EBX_RDSEED ? CPU2_RDSEED_EXITING : 0);
 }
 
+/** The capability MSRs as they read, less what features-= took away: the bits that may be 1, and
+ * below them those that must. */
+static void say_capabilities(const struct vmx_caps *c)
+{
+	klog("VMX capabilities: basic %016llx, misc %016llx, EPT and VPID %016llx",
+	     (unsigned long long)c->basic, (unsigned long long)c->misc,
+	     (unsigned long long)c->ept_vpid);
+	klog("VMX capabilities: pin %08x%08x, primary %08x%08x, secondary %08x%08x, exit %08x%08x, "
+	     "entry %08x%08x",
+	     c->may1[WORD_PIN], c->must1[WORD_PIN], c->may1[WORD_CPU1], c->must1[WORD_CPU1],
+	     c->may1[WORD_CPU2], c->must1[WORD_CPU2], c->may1[WORD_EXIT], c->must1[WORD_EXIT],
+	     c->may1[WORD_ENTRY], c->must1[WORD_ENTRY]);
+	klog("VMX capabilities: CR0 %llx to %llx, CR4 %llx to %llx",
+	     (unsigned long long)c->cr0_fixed0, (unsigned long long)c->cr0_fixed1,
+	     (unsigned long long)c->cr4_fixed0, (unsigned long long)c->cr4_fixed1);
+}
+
+static void say_controls(const struct vmx_controls *c)
+{
+	klog("VMX controls: pin %08x, primary %08x, secondary %08x, exit %08x, entry %08x",
+	     c->word[WORD_PIN], c->word[WORD_CPU1], c->word[WORD_CPU2], c->word[WORD_EXIT],
+	     c->word[WORD_ENTRY]);
+}
+
 void vmx_choose_for(struct machine *m)
 {
 	const u64 random = hidden_random();
 	const char *lack = m->controls.eptp ? vmx_ept_missing(&core.caps) : NULL;
 
+	if (core.boot->options.verbose)
+		say_capabilities(&core.caps);
 	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
 				 m->controls.cpu2_wanted | random, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
@@ -150,9 +176,7 @@ void vmx_choose_for(struct machine *m)
 		     "RDRAND or RDSEED");
 	say_lacking_features();
 	if (core.boot->options.verbose)
-		klog("VMX controls: pin %08x, primary %08x, secondary %08x, exit %08x, entry %08x",
-		     m->vmx.word[WORD_PIN], m->vmx.word[WORD_CPU1], m->vmx.word[WORD_CPU2],
-		     m->vmx.word[WORD_EXIT], m->vmx.word[WORD_ENTRY]);
+		say_controls(&m->vmx);
 	if (lack)
 		panic("this processor's EPT lacks %s", lack);
 }

@@ -14,6 +14,7 @@ include mk/boot.mk
 include mk/run.mk
 include mk/iso.mk
 include mk/bench.mk
+include mk/nested.mk
 include mk/payload.mk
 include mk/host-tests.mk
 include mk/fuzz.mk
@@ -37,6 +38,7 @@ help:
 	@echo "make             build $(BUILD)/tallyvisor.efi"
 	@echo "make test-host   host tests only        (TESTS=\"lapic pit\" picks some)"
 	@echo "make test-boot   boots in emulators only (PYTEST=\"-k name\" picks some)"
+	@echo "make test-nested Tallyvisor in QEMU with KVM, on an emulated processor (docs/nested.md)"
 	@echo "make fuzz        fuzzers, FUZZ_TIME=20 seconds each"
 	@echo "make check       which room includes which; formatting"
 	@echo "make clean"

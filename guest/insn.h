@@ -45,6 +45,9 @@ enum insn_op {
 	INSN_POP,
 };
 
+/** Segment registers in the processor's numbering. */
+enum insn_segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
 enum insn_operand { OPND_NONE, OPND_REG, OPND_MEM, OPND_IMM };
 
 struct insn {
@@ -55,7 +58,7 @@ struct insn {
 	u8 addr_size;	     /* bytes: 2, 4, 8 */
 	u8 dst, src;	     /* enum insn_operand */
 	u8 dst_reg, src_reg; /* 0-15; byte registers AH, CH, DH, BH are 20-23 */
-	u8 seg;		     /* segment of the memory operand: 0 ES 1 CS 2 SS 3 DS 4 FS 5 GS */
+	u8 seg;		     /* enum insn_segment of the memory operand */
 	u8 base, index;	     /* 0-15, or INSN_NO_REG; 16 is RIP (of the next instruction) */
 	u8 scale;	     /* 0-3 */
 	bool rep, repne, lock;
@@ -75,7 +78,7 @@ bool insn_decode(struct insn *in, const u8 *bytes, unsigned len, unsigned bits);
 struct insn_state {
 	u64 gpr[16];
 	u64 rip, rflags;
-	u64 seg_base[6];     /* ES CS SS DS FS GS; in 64-bit code only FS and GS are looked at */
+	u64 seg_base[6];     /* by enum insn_segment; 64-bit code has no bases but FS and GS */
 	unsigned bits;	     /* the code segment's size: 16, 32 or 64 */
 	unsigned stack_bits; /* the stack segment's (PUSH, POP); 0: as `bits` */
 };

@@ -7,7 +7,7 @@
 #include "guest/insn_opcodes.h"
 #include "lib/mem.h"
 
-enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_DEFAULT = 0xff };
+#define SEG_DEFAULT 0xff /* no override was seen */
 enum { RAX = 0, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7 };
 
 #define REX_W 8u

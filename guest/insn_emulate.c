@@ -9,7 +9,6 @@
 #define FLAG_ZF BIT(6)
 #define FLAG_DF BIT(10)
 
-enum { SEG_ES = 0, SEG_SS = 2, SEG_FS = 4 };
 enum { RAX = 0, RCX = 1, RSP = 4, RSI = 6, RDI = 7 };
 
 static u64 get_reg(const struct insn_state *st, u8 reg, unsigned size)

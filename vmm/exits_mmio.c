@@ -13,7 +13,8 @@
 struct emulation {
 	struct vcpu *v;
 	struct walk_regs regs;
-	u32 access; /* WALK_USER or 0 */
+	u32 access;    /* WALK_USER or 0 */
+	unsigned bits; /* the code segment's size: 16, 32 or 64 */
 };
 
 static bool refuse(struct emulation *e, gva_t gva, enum walk_status status,
@@ -94,14 +95,16 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 	return true;
 }
 
-static void load_state(struct vcpu *v, struct insn_state *st)
+/** Only the bases that count are read: under KVM, a VMREAD of one is a VM exit. */
+static void load_state(struct vcpu *v, const struct insn *in, unsigned bits, struct insn_state *st)
 {
-	*st = (struct insn_state){
-		.rip = vcpu_rip(v), .rflags = vcpu_rflags(v), .bits = vcpu_code_bits()};
+	*st = (struct insn_state){.rip = vcpu_rip(v), .rflags = vcpu_rflags(v), .bits = bits};
 	vcpu_reg(v, REG_RSP);
 	memcpy(st->gpr, v->gpr, sizeof(st->gpr));
-	for (unsigned i = 0; i < 6; i++)
-		st->seg_base[i] = vmcs_readl(GUEST_ES_BASE + 2 * i);
+	for (unsigned i = 0; i < 6; i++) {
+		if (bits != 64 || (i == in->seg && i >= SEG_FS))
+			st->seg_base[i] = vmcs_readl(GUEST_ES_BASE + 2 * i);
+	}
 	st->stack_bits = st->bits;
 	if (st->bits != 64)
 		st->stack_bits = vmcs_read32(GUEST_SS_AR_BYTES) & BIT(14) ? 32 : 16;
@@ -121,7 +124,7 @@ static void store_state(struct vcpu *v, const struct insn_state *st)
 static unsigned fetch(struct emulation *e, u8 bytes[INSN_MAX_LEN])
 {
 	struct vcpu *v = e->v;
-	gva_t at = GVA(vcpu_rip(v) + vmcs_readl(GUEST_CS_BASE));
+	gva_t at = GVA(vcpu_rip(v) + (e->bits == 64 ? 0 : vmcs_readl(GUEST_CS_BASE)));
 	unsigned len = INSN_MAX_LEN, in_page = (unsigned)(PAGE_SIZE - (at.v & ~PAGE_MASK));
 	struct walk_result out;
 	gva_t fault;
@@ -151,7 +154,8 @@ static enum exit_action stop_on_insn(struct vcpu *v, gpa_t gpa, const u8 *bytes,
 
 static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 {
-	struct emulation e = {.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0};
+	struct emulation e = {
+		.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0, .bits = vcpu_code_bits()};
 	const struct insn_mem_ops ops = {.read = mem_read, .write = mem_write, .ctx = &e};
 	u8 bytes[INSN_MAX_LEN];
 	struct insn in;
@@ -160,9 +164,9 @@ static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 	vcpu_walk_regs(v, &e.regs);
 	unsigned len = fetch(&e, bytes);
 
-	if (!len || !insn_decode(&in, bytes, len, vcpu_code_bits()))
+	if (!len || !insn_decode(&in, bytes, len, e.bits))
 		return stop_on_insn(v, gpa, bytes, len);
-	load_state(v, &st);
+	load_state(v, &in, e.bits, &st);
 	switch (insn_emulate(&in, &st, &ops)) {
 	case INSN_DONE:
 		store_state(v, &st);

@@ -138,3 +138,9 @@ def test_directories_precede_what_is_in_them():
 def test_the_script_is_for_every_shell():
     assert subprocess.run(["sh", "-n", outer.SCRIPT]).returncode == 0
     assert subprocess.run(["busybox", "sh", "-n", outer.SCRIPT]).returncode == 0
+
+
+def test_there_must_be_something_to_test(monkeypatch, capsys):
+    monkeypatch.setattr(main.sys, "argv", ["nested", "--paging=bare"])
+    assert main.main() == 2
+    assert "PAGING=bare has no hypervisor" in capsys.readouterr().err

@@ -142,6 +142,8 @@ def table(chain: log.Chain) -> list[str]:
 
 
 def test(args: argparse.Namespace) -> int:
+    if not paging.find(args.paging).hypervisor:
+        raise UsageError(f"PAGING={args.paging} has no hypervisor to test")
     build, out = Path(args.build), Path(args.out or Path(args.build) / "nested")
     cli.ensure("image", bochs.PACKAGES, qemu.PACKAGES)
     image, modules = kernel.stock_modules(build / "cache", outer.MODULES, say)

@@ -144,3 +144,19 @@ def test_there_must_be_something_to_test(monkeypatch, capsys):
     monkeypatch.setattr(main.sys, "argv", ["nested", "--paging=bare"])
     assert main.main() == 2
     assert "PAGING=bare has no hypervisor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["tallyvisor: refused: this CPU", "tallyvisor: PANIC: page"])
+def test_a_hopeless_machine_is_not_waited_for(tmp_path, monkeypatch, capsys, line):
+    """The runner is told to end, and what it still says is heard."""
+    runner = tmp_path / "tools" / "tallyvisor-run"
+    runner.parent.mkdir()
+    runner.write_text("#!/bin/sh\ntrap 'echo tallyvisor-run: stopped; kill $!; exit 130' TERM\n"
+                      f"echo 'Welcome to GRUB!'; echo '{line}'; echo '{line}'\n"
+                      "sleep 600 >/dev/null 2>&1 & wait\n")
+    runner.chmod(0o755)
+    monkeypatch.setattr(main, "ROOT", tmp_path)
+    monkeypatch.setattr(main, "LAST_WORDS_SECONDS", 0.5)
+    progress = main.boot(main.parser().parse_args([]), tmp_path, tmp_path, tmp_path)
+    said = capsys.readouterr().err
+    assert progress.reached == 1 and said.count(line) == 2 and "tallyvisor-run: stopped" in said

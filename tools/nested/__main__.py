@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -24,6 +25,9 @@ TIMEOUT = 3600
 OUTER_MIB = 1700
 # The outer Linux wastes no ticks on its own safety.
 OUTER_CMDLINE = "nokaslr mitigations=off"
+# After these nothing else will come, and the machine inside does not end by itself.
+HOPELESS = ("tallyvisor: PANIC", "tallyvisor: refused")
+LAST_WORDS_SECONDS = 20
 START = "echo 'guest: the command starts'"
 
 
@@ -72,12 +76,15 @@ def boot(args: argparse.Namespace, initrd: Path, image: Path, out: Path) -> log.
     progress = log.Progress()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace") as runner:
+        last_words = threading.Timer(LAST_WORDS_SECONDS, runner.terminate)
         for line in runner.stdout:
             step = progress.feed(line)
-            if step or line.startswith(("tallyvisor-run:", "tallyvisor: PANIC",
-                                        "tallyvisor: refused", "qemu-system")):
+            if step or line.startswith(("tallyvisor-run:", "qemu-system", *HOPELESS)):
                 print(f"  {time.monotonic() - started:5.0f} s  {step or line.rstrip()}",
                       file=sys.stderr, flush=True)
+            if line.startswith(HOPELESS) and last_words.ident is None:
+                last_words.start()
+        last_words.cancel()
     return progress
 
 

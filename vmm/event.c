@@ -138,18 +138,27 @@ static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 	v->done |= INJECTING;
 }
 
+/** Section 27.7.3: an injected interrupt would swallow a single-step trap that is due. To be asked
+ * last: under KVM, this VMREAD is a VM exit. */
+static bool trap_due(void)
+{
+	return vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) != 0;
+}
+
 /** Could the guest take an external interrupt now? */
 static bool irq_allowed(struct vcpu *v)
 {
 	return (vcpu_rflags(v) & X86_EFLAGS_IF) &&
 	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
-		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) &&
+	       !trap_due();
 }
 
 static bool nmi_allowed(void)
 {
 	return !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
-		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI));
+		 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI)) &&
+	       !trap_due();
 }
 
 static void inject_interrupt(struct vcpu *v, u8 vector)
@@ -232,9 +241,6 @@ void event_prepare_entry(struct vcpu *v)
 		v->event_info = 0;
 		slot_free = false;
 	}
-	/* Section 27.7.3: an injected interrupt would swallow a single-step trap that is due. */
-	if (slot_free && vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS))
-		slot_free = false;
 	vcpu_set_cpu1(v, CPU1_NMI_WINDOW, false);
 	if (apic->nmi_pending && try_nmi(v, apic, slot_free))
 		slot_free = false;

@@ -10,7 +10,7 @@ import pytest
 
 from nested import __main__ as main
 from nested import log, outer
-from tallyvisor import cpio, qemu
+from tallyvisor import cpio, outcome, qemu
 from tallyvisor.errors import UsageError
 
 OUTER_BEGIN = """Welcome to GRUB!
@@ -45,7 +45,8 @@ nested: kvm_nested_vmexit_inject 10 5
 nested: kvm_nested_vmexit_inject 12 2
 guest: command exited with status 0
 """
-WHOLE = (OUTER_BEGIN + INNER + OUTER_END).replace("\n", "\r\n")
+WHOLE = (OUTER_BEGIN + re.sub("^", "| ", INNER.strip(), flags=re.M) + "\n"
+         + OUTER_END).replace("\n", "\r\n")
 
 
 def judged(text, **options):
@@ -80,6 +81,16 @@ def test_a_good_log():
 def test_what_is_wrong_is_said(old, new, complaint):
     assert old in WHOLE
     assert any(complaint in fault for fault in judged(WHOLE.replace(old, new)))
+
+
+def test_the_inner_machine_speaks_for_itself_only():
+    """What would be an end of the outer machine is none with the mark, and a line of the outer one
+    that looks like Tallyvisor's is not the inner one's."""
+    forged = WHOLE.replace("| tallyvisor: exits end: done", "tallyvisor: exits end: done")
+    assert any("come to: Tallyvisor's stat" in fault for fault in judged(forged))
+    watch = outcome.Watch(hypervisor=False)
+    watch.feed(b"| [    6.6] reboot: Power down\r\n| Kernel panic - not syncing: x\r\n")
+    assert watch.ending is None
 
 
 @pytest.mark.parametrize("lines,missing", [
@@ -146,7 +157,7 @@ def test_there_must_be_something_to_test(monkeypatch, capsys):
     assert "PAGING=bare has no hypervisor" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", ["tallyvisor: refused: this CPU", "tallyvisor: PANIC: page"])
+@pytest.mark.parametrize("line", ["| tallyvisor: refused: this CPU", "| tallyvisor: PANIC: page"])
 def test_a_hopeless_machine_is_not_waited_for(tmp_path, monkeypatch, capsys, line):
     """The runner is told to end, and what it still says is heard."""
     runner = tmp_path / "tools" / "tallyvisor-run"

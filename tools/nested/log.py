@@ -9,20 +9,23 @@ from dataclasses import dataclass, field
 
 from tallyvisor import outcome
 
+# How the outer Linux marks a line of the machine inside (outer.sh).
+MARK = "| "
+
 # In this order; a later pattern is not looked for before the earlier ones were seen.
 STEPS = (
     ("firmware and GRUB of the emulated machine", r"Welcome to GRUB!"),
-    ("Linux on the emulated processor", r"nested: linux \S+ up"),
-    ("KVM with nested VMX", r"nested: device /dev/kvm"),
-    ("QEMU", r"nested: qemu starts"),
-    ("OVMF in KVM's guest", r"BdsDxe: starting"),
-    ("GRUB in KVM's guest", r"Welcome to GRUB!"),
-    ("Tallyvisor in VMX operation under KVM", r"tallyvisor: run 1: paging"),
-    ("Linux under Tallyvisor", r"guest: the command starts"),
-    ("its end", r"guest: command exited with status 0"),
-    ("Tallyvisor's statistics", r"tallyvisor: exits end: done"),
-    ("QEMU's end", r"nested: qemu ended at \S+ with 0"),
-    ("the emulated machine's end", r"guest: command exited with status 0"),
+    ("Linux on the emulated processor", r"^nested: linux \S+ up"),
+    ("KVM with nested VMX", r"^nested: device /dev/kvm"),
+    ("QEMU", r"^nested: qemu starts"),
+    ("OVMF in KVM's guest", r"^\| .*BdsDxe: starting"),
+    ("GRUB in KVM's guest", r"^\| .*Welcome to GRUB!"),
+    ("Tallyvisor in VMX operation under KVM", r"^\| tallyvisor: run 1: paging"),
+    ("Linux under Tallyvisor", r"^\| guest: the command starts"),
+    ("its end", r"^\| guest: command exited with status 0"),
+    ("Tallyvisor's statistics", r"^\| tallyvisor: exits end: done"),
+    ("QEMU's end", r"^nested: qemu ended at \S+ with 0"),
+    ("the emulated machine's end", r"^guest: command exited with status 0"),
 )
 
 # The outer Linux counts seconds of a clock that Bochs drives at so many ticks.
@@ -80,9 +83,9 @@ def parse(text: str) -> Chain:
     if not started:
         return chain
     ended = _ENDED.search(text, started.end())
-    chain.inner_text = text[started.end():ended.start() if ended else len(text)]
+    marked = [line for line in text.split("\n") if line.startswith(MARK)]
+    chain.inner_text = "\n".join(line.removeprefix(MARK) for line in marked) + "\n"
     chain.inner.feed(chain.inner_text.encode())
-    chain.inner.finish()
     if ended:
         chain.seconds = float(ended[1]) - float(started[1])
         chain.status = int(ended[2])

@@ -43,10 +43,12 @@ count kvm_nested_vmexit exit_reason
 count kvm_nested_vmexit_inject exit_code
 
 say "qemu starts at $(uptime)"
-sh ./qemu </dev/null
-status=$?
-# The last line of a machine that was cut off has no end.
-echo
+# The machine inside may print whatever this one does: its lines get a mark.
+{
+	sh ./qemu </dev/null
+	echo $? >status
+} | awk '{ print "| " $0; fflush() }'
+status=$(cat status)
 say "qemu ended at $(uptime) with $status"
 counted kvm_exit exit_reason
 counted kvm_nested_vmexit exit_reason

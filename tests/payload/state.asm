@@ -293,12 +293,12 @@ check_noted:
 judge:	cmp rax, rdx
 	je good
 	inc dword [failures]
+	mov r8, rdx
+	mov rdx, rax			; print uses AL
 	mov esi, text_fail
 	call print
 	mov esi, edi
 	call print
-	mov r8, rdx
-	mov rdx, rax
 	mov esi, text_is
 	call print
 	call print_hex

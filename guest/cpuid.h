@@ -112,10 +112,11 @@ void cpuid_guest(const struct cpuid_policy *p, const struct cpuid_vcpu *v, u32 l
 static inline const struct cpuid_regs *cpuid_fixed(const struct cpuid_policy *p, u32 leaf,
 						   u32 subleaf)
 {
-	const struct cpuid_fixed *f = &p->fixed[leaf];
+	const struct cpuid_fixed *f;
 
 	if (leaf >= CPUID_NR_FIXED)
 		return NULL;
+	f = &p->fixed[leaf];
 	subleaf &= f->subleaf_mask;
 	return subleaf < f->nr ? &p->basic[f->first + subleaf] : NULL;
 }

@@ -72,7 +72,7 @@ def test_timeout_ends_all_that_was_started(play, tmp_path):
     assert result.outcome == session.TIMEOUT
     state = subprocess.run(["ps", "-o", "stat=", "-p", pid.read_text().strip()],
                            capture_output=True, text=True).stdout
-    assert state.strip() in ("", "Z", "Zs")
+    assert state.strip() == "" or state.startswith("Z")
 
 
 def test_a_signal_stops_it_and_the_old_handler_comes_back(play):

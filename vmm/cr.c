@@ -63,7 +63,7 @@ void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)
 	vmx_control_regs(&m->cr_policy, r, &f);
 	broken = vmx_control_regs_broken(&f, m->cr_policy.unrestricted, &core.caps);
 	if (broken)
-		panic("VM entry would fail (cr0 %llx cr4 %llx efer %llx): %s",
+		panic("cr0 %llx cr4 %llx efer %llx break a rule of VM entry: %s",
 		      (unsigned long long)f.cr0, (unsigned long long)f.cr4,
 		      (unsigned long long)f.efer, broken);
 	v->shadow = *r;

@@ -113,12 +113,13 @@ static inline const struct cpuid_regs *cpuid_fixed(const struct cpuid_policy *p,
 						   u32 subleaf)
 {
 	const struct cpuid_fixed *f;
+	u64 i;
 
 	if (leaf >= CPUID_NR_FIXED)
 		return NULL;
 	f = &p->fixed[leaf];
-	subleaf &= f->subleaf_mask;
-	return subleaf < f->nr ? &p->basic[f->first + subleaf] : NULL;
+	i = subleaf & f->subleaf_mask;
+	return i < f->nr ? &p->basic[f->first + i] : NULL;
 }
 
 /** Leaves 0x40000000, 0x40000001 and 0x40000004. False: none of them. */

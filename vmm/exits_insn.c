@@ -61,10 +61,10 @@ static void load_cpuid(struct vcpu *v, const struct cpuid_regs *r)
 	v->gpr[REG_RDX] = r->edx;
 }
 
-static __attribute__((noinline)) enum exit_action cpuid_by_rules(struct vcpu *v, u32 leaf,
-								 u32 subleaf)
+static __attribute__((noinline)) enum exit_action cpuid_by_rules(struct vcpu *v)
 {
 	struct machine *m = v->machine;
+	u32 leaf = (u32)v->gpr[REG_RAX], subleaf = (u32)v->gpr[REG_RCX];
 	struct cpuid_regs r;
 
 	if (!hypervisor_cpuid(v, leaf, subleaf, &r)) {
@@ -85,11 +85,11 @@ static __attribute__((noinline)) enum exit_action cpuid_by_rules(struct vcpu *v,
 
 enum exit_action handle_cpuid(struct vcpu *v)
 {
-	u32 leaf = (u32)v->gpr[REG_RAX], subleaf = (u32)v->gpr[REG_RCX];
-	const struct cpuid_regs *fixed = cpuid_fixed(&v->machine->cpuid, leaf, subleaf);
+	const struct cpuid_regs *fixed =
+		cpuid_fixed(&v->machine->cpuid, (u32)v->gpr[REG_RAX], (u32)v->gpr[REG_RCX]);
 
 	if (!fixed)
-		return cpuid_by_rules(v, leaf, subleaf);
+		return cpuid_by_rules(v);
 	load_cpuid(v, fixed);
 	return EXIT_ADVANCE;
 }

@@ -140,14 +140,14 @@ static inline void handle_exit(struct vcpu *v)
 }
 
 /** Arrange for an exit at v->deadline; `now` is the host's TSC. Without the VMX-preemption timer it
- * is the host's local APIC that makes it: settle() has armed that. */
+ *  is the host's local APIC that makes it: settle() has armed that, and this VMWRITE goes to a
+ * field that does not exist or does nothing. That is cheaper than to ask at every exit. */
 static inline void arm_timer(const struct vcpu *v, u64 now)
 {
-	if (v->timer_shift == NO_PREEMPTION_TIMER)
-		return;
 	/* IA32_VMX_MISC[4:0]: the timer counts whenever that bit of the TSC changes. A count of k
 	 * lasts k-1 to k units: with one more it does not fire before the deadline. */
-	vmwrite_sure(VMX_PREEMPTION_TIMER_VALUE, ((v->deadline - now) >> v->timer_shift) + 2);
+	vmwrite_sure(VMX_PREEMPTION_TIMER_VALUE,
+		     ((v->deadline - now) >> (v->timer_shift & 63)) + 2);
 }
 
 /** What the VMX-preemption timer can count to, less what arm_timer() adds. */

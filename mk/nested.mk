@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # `make test-nested`: Tallyvisor under KVM's nested VMX, all of it on an emulated processor
-# (docs/nested.md). Not part of `make test`: it takes half as long as that again. PAGING=, CPU=,
+# (docs/nested.md). Not part of `make test`: it takes five minutes. PAGING=, CPU=,
 # MEM=, KERNEL=, GUEST_RUN=, OPTIONS=, OUT= and TIMEOUT= as run.mk hands them over.
 
 NESTED_OPTIONS := $(foreach row,$(filter PAGING:% CPU:% MEM:% KERNEL:% GUEST_RUN:% OPTIONS:% OUT:% \

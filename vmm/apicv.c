@@ -132,11 +132,6 @@ void apicv_set_tpr_threshold(struct vcpu *v)
 	vmcs_write32(TPR_THRESHOLD, class <= lapic_get_cr8(l) ? class : 0);
 }
 
-bool apicv_irq_forgotten(void)
-{
-	return vmcs_read16(GUEST_INTR_STATUS) & 0xff;
-}
-
 /** The instruction is done, and its operand in the page: the qualification says in which register.
  */
 enum exit_action handle_apic_write(struct vcpu *v)

@@ -31,7 +31,4 @@ void apicv_sync(struct vcpu *v, int irr, int isr);
  *  waits. */
 void apicv_set_tpr_threshold(struct vcpu *v);
 
-/** Has the processor noted an interrupt that it then forgot? See machine.forgets_virtual_irqs. */
-bool apicv_irq_forgotten(void);
-
 #endif

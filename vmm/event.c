@@ -206,17 +206,6 @@ static void prepare_virtual_interrupt(struct vcpu *v, bool slot_free)
 	if (window && slot_free && irq_allowed(v)) {
 		inject_interrupt(v, pc_ack_extint(pc));
 		window = pc_extint_pending(pc, v->index);
-	} else if (!window && irr >= 0 && v->machine->forgets_virtual_irqs) {
-		window = lapic_pending(apic) >= 0;
-		if (window && slot_free && irq_allowed(v)) {
-			lapic_ack(apic, (u8)irr);
-			inject_interrupt(v, (u8)irr);
-			window = false;
-			isr = irr;
-			irr = lapic_highest_irr(apic);
-		}
-		if (irr >= 0)
-			v->requests |= REQ_RECHECK;
 	}
 	vcpu_set_cpu1(v, CPU1_INTERRUPT_WINDOW, window);
 	apicv_sync(v, irr, isr);

@@ -180,8 +180,6 @@ struct machine *machine_create(unsigned run, u32 paging)
 	vmx_choose_for(m);
 	init_cpuid(m, paging);
 	control_regs_init(m);
-	m->forgets_virtual_irqs =
-		core.on_bochs && (m->vmx.word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY);
 	m->min_run = core.tsc_hz / 50000; /* 20 us */
 	init_pc(m);
 	bitmaps_init(m);

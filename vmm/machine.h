@@ -57,10 +57,6 @@ struct machine {
 	hpa_t apic_access_hpa;	       /* 0: not used */
 	gpa_t apic_access_gpa;
 	bool apic_access_on; /* mapped at apic_access_gpa */
-	/* Bochs 2.7 looks for a virtual interrupt to deliver when the guest writes its TPR, an EOI
-	 * or a self-IPI, but not at VM entry, and a VM exit makes it forget what it found (SDM
-	 * volume 3, section 30.2.1, wants the former). */
-	bool forgets_virtual_irqs;
 };
 
 /** Build a machine in the given paging mode and load the guest. Panics on what boot/ should have

@@ -127,7 +127,6 @@ static __attribute__((noinline)) void retry(struct vcpu *v)
 {
 	if (vcpu_idt_vectoring(v) & INTR_INFO_VALID)
 		event_replay(v);
-	vcpu_recheck_irq(v);
 }
 
 static inline void handle_exit(struct vcpu *v)
@@ -173,8 +172,6 @@ static __attribute__((noinline)) u64 settle(struct vcpu *v)
 	struct machine *m = v->machine;
 	u64 soonest = 0;
 
-	if (v->requests & REQ_RECHECK)
-		v->requests = (v->requests & ~REQ_RECHECK) | REQ_EVENT;
 	while (m->outcome == OUTCOME_NONE) {
 		u64 now;
 

@@ -2,7 +2,6 @@
 /* A vcpu's state: lazy reads of the VMCS, registers, and the dump for people. */
 #include "vcpu.h"
 
-#include "apicv.h"
 #include "console.h"
 #include "guest/walk.h"
 #include "insn.h"
@@ -110,12 +109,6 @@ void vcpu_undo_nmi_unblocking(struct vcpu *v, u64 info)
 			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) | INTERRUPTIBILITY_NMI);
 }
 
-void vcpu_recheck_irq(struct vcpu *v)
-{
-	if (v->machine->forgets_virtual_irqs && apicv_irq_forgotten())
-		v->requests |= REQ_EVENT;
-}
-
 void vcpu_complete_rare(struct vcpu *v, u64 next_rip)
 {
 	u64 rflags = vcpu_rflags(v);
@@ -128,8 +121,6 @@ void vcpu_complete_rare(struct vcpu *v, u64 next_rip)
 	if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     blocking & ~(u32)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-	if (!(rflags & X86_EFLAGS_IF))
-		vcpu_recheck_irq(v);
 	if (rflags & X86_EFLAGS_TF)
 		vcpu_pend_single_step();
 	if (rflags & X86_EFLAGS_RF)

@@ -18,8 +18,7 @@ struct machine;
 /* What has to be looked at before the next entry. */
 #define REQ_EVENT BIT(0)    /* something may have to be injected */
 #define REQ_DEADLINE BIT(1) /* a timer may have been set: work out the next deadline */
-#define REQ_RECHECK BIT(2)  /* REQ_EVENT at the next exit, whatever it is */
-#define REQ_AWAY BIT(4)	    /* core.cpu.away is not 0 */
+#define REQ_AWAY BIT(2)	    /* core.cpu.away is not 0 */
 #define REQ_STOP BIT(3)	    /* the run is over */
 
 /** What has been done since the last exit. State that is read from the VMCS at most once an exit:
@@ -174,9 +173,6 @@ void vcpu_pend_single_step(void);
  * an IRET had unblocked NMIs when the exit cut it short: block them again (SDM volume 3, section
  *  28.2.3 "Information About NMI Unblocking Due to IRET"). */
 void vcpu_undo_nmi_unblocking(struct vcpu *v, u64 info);
-
-/** After an exit at which interrupts may have been held back: see machine.forgets_virtual_irqs. */
-void vcpu_recheck_irq(struct vcpu *v);
 
 /** vcpu_complete_instruction(), in the cases that are not common. */
 void vcpu_complete_rare(struct vcpu *v, u64 next_rip);

@@ -181,10 +181,9 @@ void vcpu_complete_rare(struct vcpu *v, u64 next_rip);
  *  trap of RFLAGS.TF (SDM volume 3, section 6.8.3 "Masking Exceptions ..." and 18.3.1.4). */
 static inline void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 {
-	/* Common: no flag that asks for something, interrupts on, nothing blocked, and no wrap of a
-	 * 32-bit RIP. On the way of every exit of an instruction: VMREADs without checks. */
-	u64 flags = (vmread_sure(GUEST_RFLAGS) ^ X86_EFLAGS_IF) &
-		    (X86_EFLAGS_TF | X86_EFLAGS_RF | X86_EFLAGS_IF);
+	/* Common: no flag that asks for something, nothing blocked, and no wrap of a 32-bit RIP. On
+	 * the way of every exit of an instruction: VMREADs without checks. */
+	u64 flags = vmread_sure(GUEST_RFLAGS) & (X86_EFLAGS_TF | X86_EFLAGS_RF);
 	u64 blocking = vmread_sure(GUEST_INTERRUPTIBILITY_INFO);
 
 	if (__builtin_expect((flags | blocking | (next_rip ^ vcpu_rip(v)) >> 32) != 0, 0))

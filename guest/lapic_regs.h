@@ -146,7 +146,7 @@ u32 lapic_timer_count(const struct lapic *l);
 void lapic_timer_write_lvt(struct lapic *l, u32 value);
 void lapic_timer_write_initial(struct lapic *l, u32 value);
 void lapic_timer_write_divide(struct lapic *l, u32 value);
-u64 lapic_timer_read_deadline(struct lapic *l);
+u64 lapic_timer_read_deadline(const struct lapic *l);
 void lapic_timer_write_deadline(struct lapic *l, u64 value);
 
 #endif

@@ -147,10 +147,10 @@ void lapic_timer_write_divide(struct lapic *l, u32 value)
 	}
 }
 
-u64 lapic_timer_read_deadline(struct lapic *l)
+/* Reading fires nothing: what is due still is for lapic_next_deadline(). */
+u64 lapic_timer_read_deadline(const struct lapic *l)
 {
-	lapic_advance(l, now(l));
-	return l->tsc_deadline;
+	return armed(l) && now(l) >= l->timer_due ? 0 : l->tsc_deadline;
 }
 
 void lapic_timer_write_deadline(struct lapic *l, u64 value)

@@ -244,11 +244,15 @@ static void deadline(void **state)
 	assert_true(wrmsr(l, 0x6e0, r->tsc + 1000));
 	assert_false(pass(r, 999));
 	assert_true(pass(r, 1));
-	/* Expired but unnoticed: reading clears it, and the interrupt is there. */
+	/* Expired but unnoticed: it reads 0, and still is for the run loop to notice. */
 	assert_true(wrmsr(l, 0x6e0, r->tsc + 10));
+	assert_int_equal(lapic_next_deadline(l), r->tsc + 10);
 	r->tsc += 10;
 	assert_int_equal(rdmsr(l, 0x6e0), 0);
+	assert_int_equal(lapic_next_deadline(l), r->tsc);
+	assert_int_equal(lapic_highest_irr(l), -1);
 	assert_true(pass(r, 0));
+	assert_true(lapic_next_deadline(l) == NEVER);
 	/* Masked it expires without a sound. */
 	wr(l, 0x320, DEADLINE | MASKED);
 	assert_true(wrmsr(l, 0x6e0, r->tsc + 10));

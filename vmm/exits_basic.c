@@ -64,8 +64,10 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 
 enum exit_action handle_external_interrupt(struct vcpu *v)
 {
-	(void)v;
 	host_interrupt(vmcs_read32(VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK);
+	/* The host's timer counts by another clock than the deadline's, at a rate that was
+	 * measured: it may have been too early, and fires only once. */
+	v->requests |= REQ_DEADLINE;
 	return EXIT_RETRY;
 }
 

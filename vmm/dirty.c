@@ -18,9 +18,9 @@ void dirty_init(struct machine *m)
 
 	if (!(m->vmx.word[WORD_CPU2] & CPU2_PML))
 		return;
-	/* A page of memory is logged when its dirty flag becomes 1, and they are all cleared
-	 * together: at most once in between. */
-	log->max = gmem_size(&m->pc.mem) >> PAGE_SHIFT;
+	/* A page of memory, the device's too, is logged when its dirty flag becomes 1, and they are
+	 * all cleared together: at most once in between. */
+	log->max = (gmem_size(&m->pc.mem) + m->pc.mem.device.size) >> PAGE_SHIFT;
 	log->gfn = heap_need(log->max * sizeof(*log->gfn), NULL, "log of written pages");
 }
 

@@ -219,9 +219,13 @@ static enum paging_verdict ept_violation(struct paging *p, gpa_t gpa, u64 qualif
 static bool ept_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
 {
 	struct ept *e = (struct ept *)p;
-	u64 *entry = walk_to(e, gpa, 1);
+	u64 *entry;
 
-	if (!entry)
+	/* walk_to() looks at no bits beyond: it would find the page of another address. */
+	if (gpa.v >= ept_level_size(EPT_LEVELS + 1))
+		return false;
+	entry = walk_to(e, gpa, 1);
+	if (!entry || (hpa.v && *entry))
 		return false;
 	e->overlay = hpa.v ? hpa.v | EPT_RWX | (u64)MEMTYPE_WB << EPT_MEMTYPE_SHIFT : 0;
 	e->overlay_gpa = gpa;

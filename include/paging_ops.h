@@ -74,7 +74,8 @@ struct paging_ops {
 	enum paging_verdict (*ept_violation)(struct paging *p, gpa_t gpa, u64 qualification);
 	/** Put one page of the hypervisor's at `gpa`, which is not guest memory: the APIC-access
 	 * page, the only such page. `hpa` 0 takes it away again. The caller invalidates
-	 * translations. False: the page pool is used up. */
+	 * translations. False: it cannot be there, for the page pool is used up, the address is
+	 * beyond what the paging structures translate, or something is there. */
 	bool (*overlay)(struct paging *p, gpa_t gpa, hpa_t hpa);
 	void (*summary)(const struct paging *p, struct paging_summary *s);
 	/** Take the memory away from under the page at `gpa` (hole), so that accesses to it are

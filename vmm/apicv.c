@@ -6,7 +6,6 @@
 #include "guest/lapic_regs.h"
 #include "heap.h"
 #include "machine.h"
-#include "panic.h"
 #include "run.h"
 #include "vmcs.h"
 #include "vmxon.h"
@@ -65,9 +64,8 @@ static void place_access_page(struct machine *m)
 		return;
 	if (m->apic_access_on)
 		m->paging->ops->overlay(m->paging, m->apic_access_gpa, HPA(0));
-	if (on && !m->paging->ops->overlay(m->paging, at, m->apic_access_hpa))
-		panic("no memory left to map the APIC-access page");
-	m->apic_access_on = on;
+	/* Where it cannot be, an access to the registers is an EPT violation, and emulated. */
+	m->apic_access_on = on && m->paging->ops->overlay(m->paging, at, m->apic_access_hpa);
 	m->apic_access_gpa = at;
 	vmx_invalidate(m);
 }

@@ -568,6 +568,31 @@ static void the_apic_access_page_is_not_written_memory(void **state)
 	assert_int_equal(dirty(p, log, 2, true).ever, 1);
 }
 
+/** The guest chooses the address; whatever that is, its memory stays where it was. */
+static void where_the_apic_access_page_cannot_be(void **state)
+{
+	struct fixture *f = *state;
+	struct paging *p = create_tracking(f);
+	const u64 alias = BIT(48) + 0x1000;
+	unsigned at = 0;
+
+	assert_true(ept_ops.map_rom(p, GPA(0xfffbc000), HPA(0x8000)));
+	assert_false(ept_ops.overlay(p, GPA(alias), HPA(0x9000)));
+	assert_false(ept_ops.overlay(p, GPA(0xfffbc000), HPA(0x9000)));
+	assert_int_equal(*ept_entry((struct ept *)p, GPA(0xfffbc000)) & EPT_ADDR_MASK, 0x8000);
+	/* A guest that moves it through all of its address space uses up the pool. */
+	assert_true(ept_ops.overlay(p, GPA(0xfee00000), HPA(0x9000)));
+	assert_true(ept_ops.overlay(p, GPA(0xfee00000), HPA(0)));
+	while (at < POOL_PAGES && ept_ops.overlay(p, GPA(GIB(8) + at * GIB(1)), HPA(0x9000))) {
+		ept_ops.overlay(p, GPA(GIB(8) + at * GIB(1)), HPA(0));
+		at++;
+	}
+	assert_in_range(at, 1, POOL_PAGES - 1);
+	assert_int_equal(f->used, f->limit);
+	assert_true(ept_ops.overlay(p, GPA(0xfee00000), HPA(0x9000)));
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -592,6 +617,7 @@ int main(void)
 		T(written_pages_are_counted),
 		T(the_log_may_name_what_is_not_mapped),
 		T(the_apic_access_page_is_not_written_memory),
+		T(where_the_apic_access_page_cannot_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

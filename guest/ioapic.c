@@ -82,6 +82,15 @@ void ioapic_set(struct ioapic *io, unsigned pin, bool level)
 		send(io, pin);
 }
 
+bool ioapic_sends_nmi(const struct ioapic *io)
+{
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		if (redir_mode(io->redir[pin]) == APIC_NMI && !(io->redir[pin] & REDIR_MASKED))
+			return true;
+	}
+	return false;
+}
+
 void ioapic_eoi(struct ioapic *io, u8 vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {

@@ -45,6 +45,9 @@ void ioapic_mmio_write(void *io, u64 offset, unsigned size, u64 value);
  *  high and remote IRR is clear. */
 void ioapic_set(struct ioapic *io, unsigned pin, bool level);
 
+/** Is a pin set to deliver NMIs, and unmasked? */
+bool ioapic_sends_nmi(const struct ioapic *io);
+
 /** A LAPIC broadcast an EOI for `vector`: clears remote IRR of the level-triggered entries with
  *  this vector, and delivers again those whose pin is still high. */
 void ioapic_eoi(struct ioapic *io, u8 vector);

@@ -258,6 +258,14 @@ bool lapic_accepts_extint(const struct lapic *l)
 	return !(lvt & LVT_MASKED) && (lvt >> LVT_DELIVERY_SHIFT & 7) == APIC_EXTINT;
 }
 
+bool lapic_lint0_is_nmi(const struct lapic *l)
+{
+	u32 lvt = lapic_reg(l, LAPIC_LVT_LINT0);
+
+	return lapic_enabled(l) && !(lvt & LVT_MASKED) &&
+	       (lvt >> LVT_DELIVERY_SHIFT & 7) == APIC_NMI;
+}
+
 /* The 8259 pair's LINT0 shares the EOI with every other vector. */
 static void eoi_lint0(struct lapic *l, u8 vector)
 {

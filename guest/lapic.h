@@ -184,6 +184,9 @@ u8 lapic_ppr(const struct lapic *l);
  *  output reaches the processor. */
 bool lapic_accepts_extint(const struct lapic *l);
 
+/** True where LINT0 delivers NMIs, and is unmasked. */
+bool lapic_lint0_is_nmi(const struct lapic *l);
+
 /** TPR through CR8 (bits 7:4 of the TPR). Works with the APIC globally disabled, too. Section
  *  11.8.6 "Task Priority in IA-32e Mode". */
 u64 lapic_get_cr8(const struct lapic *l);

@@ -120,6 +120,11 @@ u8 pc_ack_extint(struct pc *pc)
 	return vector;
 }
 
+bool pc_nmi_wired(const struct pc *pc, unsigned vcpu)
+{
+	return ioapic_sends_nmi(&pc->ioapic) || (vcpu == 0 && lapic_lint0_is_nmi(&pc->lapic[0]));
+}
+
 /*
  * Ports and addresses. The 8259s' handlers look at INTR afterwards; reading changes it, too, by the
  * poll command.

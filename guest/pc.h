@@ -86,6 +86,10 @@ void pc_irq_set(void *pc, unsigned gsi, bool level);
 u64 pc_next_deadline(const struct pc *pc);
 void pc_advance(struct pc *pc, u64 now);
 
+/** Can a device send an NMI to `vcpu`, as guests arrange it for their watchdogs: by a pin of the
+ * I/O APIC, or the 8259 pair by LINT0? */
+bool pc_nmi_wired(const struct pc *pc, unsigned vcpu);
+
 /** What pc_pending_irq() says where the 8259 pair interrupts: its vector is not known before the
  *  acknowledge. */
 #define PC_IRQ_EXTINT 256

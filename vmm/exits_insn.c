@@ -104,6 +104,9 @@ static bool wake_pending(struct vcpu *v)
 	if (pc->lapic[v->index].nmi_pending &&
 	    !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI))
 		return true;
+	/* The trap of single-stepping is a debug exception, which ends HLT. */
+	if ((vcpu_rflags(v) & X86_EFLAGS_TF) && !(vmcs_read64(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		return true;
 	return (vcpu_rflags(v) & X86_EFLAGS_IF) && pc_pending_irq(pc, v->index) >= 0;
 }
 
@@ -112,7 +115,8 @@ enum exit_action handle_hlt(struct vcpu *v)
 	struct machine *m = v->machine;
 	u64 slice = core.tsc_hz / 1000; /* the serial transmitter wants a look each millisecond */
 
-	if (!(vcpu_rflags(v) & X86_EFLAGS_IF) && !wake_pending(v)) {
+	if (!(vcpu_rflags(v) & X86_EFLAGS_IF) && !wake_pending(v) &&
+	    !pc_nmi_wired(&m->pc, v->index)) {
 		klog("the guest halted with interrupts disabled: nothing can wake it");
 		machine_end(m, OUTCOME_HALTED);
 		return EXIT_STOP;

@@ -2,6 +2,29 @@
 /* How interrupts travel through the PC, and in which order time serves its sources. */
 #include "pc_fixture.h"
 
+/** Who can wake a processor that halts with interrupts off. */
+static void test_nmi_routes(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 2);
+	assert_false(pc_nmi_wired(&f.pc, 0));
+	redir(&f, 2, 0x10400, 0); /* NMI, masked */
+	assert_false(pc_nmi_wired(&f.pc, 0));
+	redir(&f, 2, 0x400, 0);
+	assert_true(pc_nmi_wired(&f.pc, 0));
+	redir(&f, 2, 0x500, 0); /* INIT */
+	assert_false(pc_nmi_wired(&f.pc, 0));
+	apic_out(&f, 0, 0x350, 0x400); /* LINT0 */
+	assert_true(pc_nmi_wired(&f.pc, 0));
+	apic_out(&f, 0, 0x350, 0x10400);
+	assert_false(pc_nmi_wired(&f.pc, 0));
+	apic_out(&f, 1, 0x350, 0x400); /* the 8259 pair's is the first processor's */
+	assert_false(pc_nmi_wired(&f.pc, 1));
+	done(&f);
+}
+
 /** Virtual wire, as after power-up: COM1 through the 8259 and LINT0. */
 static void test_irq_through_pic(void **state)
 {
@@ -331,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_ipis),
 		cmocka_unit_test(test_lowest_priority),
 		cmocka_unit_test(test_pic_without_lapic),
+		cmocka_unit_test(test_nmi_routes),
 		cmocka_unit_test(test_pit_interrupt),
 		cmocka_unit_test(test_order_of_deadlines),
 		cmocka_unit_test(test_rtc_interrupt),

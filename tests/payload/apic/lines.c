@@ -21,6 +21,16 @@
 #define PIC_LINE 5
 #define PIC_EOI 0x20
 
+#define REDIR_NMI 0x400u
+
+#define NMI_VECTOR 2
+#define DB_VECTOR 1
+#define PIT_PIN 2
+#define PIT_CHANNEL_0 0x40
+#define PIT_COMMAND 0x43
+#define PIT_ONE_SHOT 0x30 /* channel 0, low then high byte, mode 0 */
+#define PIT_COUNT 2000	  /* 1.7 ms */
+
 static bool hold_line;
 static u32 redir_in_service, tmr_in_service;
 
@@ -241,4 +251,53 @@ void test_extint(void)
 	TAKEN({PIC_BASE + PIC_LINE, ANYWHERE, 0});
 	pic_init(PIC_BASE, 0xff);
 	extint_vector = 0;
+}
+
+static volatile unsigned nr_nmis;
+static volatile u64 stepped_rip;
+
+static void on_nmi(struct trap_frame *f)
+{
+	(void)f;
+	nr_nmis++;
+}
+
+static void on_debug(struct trap_frame *f)
+{
+	stepped_rip = f->rip;
+	f->rflags &= ~0x100ull;
+}
+
+/* As a watchdog of old has it: the timer's pin is an NMI, and the processor halts with interrupts
+ * off. */
+void test_nmi_ends_hlt(void)
+{
+	u32 id = x2apic ? apic_read(LAPIC_ID) : apic_read(LAPIC_ID) >> 24;
+
+	nr_nmis = 0;
+	trap_set(NMI_VECTOR, on_nmi);
+	ioapic_write(REDIR(PIT_PIN) + 1, id << 24);
+	ioapic_write(REDIR(PIT_PIN), REDIR_NMI);
+	outb(PIT_COMMAND, PIT_ONE_SHOT);
+	outb(PIT_CHANNEL_0, PIT_COUNT & 0xff);
+	outb(PIT_CHANNEL_0, PIT_COUNT >> 8);
+	__asm__ volatile("hlt" ::: "memory");
+	check(nr_nmis == 1, "%u NMIs came", nr_nmis);
+	ioapic_write(REDIR(PIT_PIN), REDIR_MASKED);
+	trap_set(NMI_VECTOR, NULL);
+	TAKEN();
+}
+
+/* SDM volume 2, "HLT": a debug exception ends it, and a single step is one. */
+void test_step_ends_hlt(void)
+{
+	u64 next;
+
+	stepped_rip = 0;
+	trap_set(DB_VECTOR, on_debug);
+	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\thlt\n1:\tmovq $1b, %0"
+			 : "=r"(next)::"memory", "cc");
+	check(stepped_rip == next, "the trap came at %lx, not %lx", (unsigned long)stepped_rip,
+	      (unsigned long)next);
+	trap_set(DB_VECTOR, NULL);
 }

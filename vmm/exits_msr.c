@@ -63,13 +63,29 @@ static bool write_pat(u64 value)
 	return true;
 }
 
-/** The guest's TSC moves; guest time, by which the devices run, does not. */
+/** The local APIC knows guest time only; the guest means its own TSC, which it may have moved. */
+static u64 deadline_to_guest_time(const struct vcpu *v, u64 deadline)
+{
+	u64 now = machine_now(v->machine), tsc = now + v->tsc_adjust;
+
+	if (deadline <= tsc)
+		return 1; /* past: fires at once */
+	return now + MIN(deadline - tsc, NEVER - 1 - now);
+}
+
+/** The guest's TSC moves; guest time, by which the devices run, does not. A TSC deadline is a value
+ * of the TSC that moved. */
 static void write_tsc(struct vcpu *v, u32 msr, u64 value)
 {
-	u64 now = machine_now(v->machine) + v->tsc_adjust;
+	struct lapic *apic = &v->machine->pc.lapic[v->index];
+	u64 now = machine_now(v->machine) + v->tsc_adjust, deadline = 0;
 
+	if (lapic_msr_read(apic, MSR_IA32_TSC_DEADLINE, &deadline) && deadline)
+		deadline += v->tsc_adjust;
 	v->tsc_adjust += msr_tsc_write(&v->msr, msr, value, now);
 	vmcs_write64(TSC_OFFSET, v->tsc_adjust - v->machine->tsc_start);
+	if (deadline)
+		lapic_msr_write(apic, MSR_IA32_TSC_DEADLINE, deadline_to_guest_time(v, deadline));
 }
 
 static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
@@ -120,16 +136,6 @@ enum exit_action handle_rdmsr(struct vcpu *v)
 		value += v->tsc_adjust;
 	vcpu_set_edx_eax(v, value);
 	return EXIT_ADVANCE;
-}
-
-/** The local APIC knows guest time only; the guest means its own TSC, which it may have moved. */
-static u64 deadline_to_guest_time(const struct vcpu *v, u64 deadline)
-{
-	u64 now = machine_now(v->machine), tsc = now + v->tsc_adjust;
-
-	if (deadline <= tsc)
-		return 1; /* past: fires at once */
-	return now + MIN(deadline - tsc, NEVER - 1 - now);
 }
 
 enum exit_action handle_wrmsr(struct vcpu *v)

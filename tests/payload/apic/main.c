@@ -218,6 +218,9 @@ static const struct mode_case both_modes[] = {
 	{"one-shot", test_one_shot},
 	{"periodic", test_periodic},
 	{"deadline", test_deadline},
+	{"deadline-moves", test_deadline_moves},
+	{"nmi-ends-hlt", test_nmi_ends_hlt},
+	{"step-ends-hlt", test_step_ends_hlt},
 	{"errors", test_errors},
 	{"read-only", test_read_only},
 };

@@ -134,3 +134,31 @@ void test_deadline(void)
 	apic_write(LAPIC_LVT_TIMER, LVT_TIMER_DEADLINE | VECTOR);
 	check(rdmsr(MSR_TSC_DEADLINE) == 0, "the deadline outlived its mode");
 }
+
+#define MSR_TSC_ADJUST 0x3b
+#define FAR 1000000000ull
+
+/* Section 18.17.3 "Time-Stamp Counter Adjustment": the TSC moves, and what the deadline is compared
+ * with. */
+void test_deadline_moves(void)
+{
+	u64 adjust = rdmsr(MSR_TSC_ADJUST), deadline;
+
+	start(LVT_TIMER_DEADLINE, 0);
+	deadline = rdtsc() + FAR / 2;
+	wrmsr(MSR_TSC_DEADLINE, deadline);
+	wrmsr(MSR_TSC_ADJUST, adjust + FAR);
+	sti_cli();
+	TAKEN({VECTOR, ANYWHERE, 0});
+	check(rdmsr(MSR_TSC_DEADLINE) == 0, "the TSC moved past the deadline, which stayed");
+
+	deadline = rdtsc() + 20 * COUNT;
+	wrmsr(MSR_TSC_DEADLINE, deadline);
+	wrmsr(MSR_TSC_ADJUST, adjust);
+	check(rdmsr(MSR_TSC_DEADLINE) == deadline, "the deadline moved with the TSC");
+	for (u64 begin = rdtsc(); rdtsc() - begin < 40 * COUNT;)
+		;
+	sti_cli();
+	TAKEN();
+	wrmsr(MSR_TSC_DEADLINE, 0);
+}

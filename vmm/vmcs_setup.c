@@ -210,9 +210,13 @@ static void reset_live_state(struct vcpu *v)
 		wrmsr(MSR_TSC_AUX, 0);
 	if (v->machine->cpuid.xsaves)
 		wrmsr(MSR_IA32_XSS, 0);
-	/* Without a PAT of its own the guest expects what a processor without any would do. */
-	if (!v->machine->cpuid.pat)
+	/* Without a PAT of its own the guest expects what a processor without any would do. A
+	 * screen that was mapped write-combining is slower then; section 12.12.4 wants the TLB
+	 * flushed. */
+	if (!v->machine->cpuid.pat) {
 		wrmsr(MSR_IA32_CR_PAT, PAT_INIT);
+		write_cr3(read_cr3());
+	}
 	if (host_has_mpx())
 		wrmsr(MSR_IA32_BNDCFGS, 0);
 	write_dr0(0);

@@ -102,12 +102,20 @@ void vmx_say_features(const struct machine *m)
 static void drop_useless(struct vmx_controls *c)
 {
 	const u64 flush = VPID_CAP_INVVPID | VPID_CAP_SINGLE | VPID_CAP_ALL;
+	struct cpuid_regs r;
 
 	if ((c->word[WORD_CPU2] & CPU2_VPID) &&
 	    (!(core.caps.ept_vpid & VPID_CAP_INVVPID) ||
 	     !(core.caps.ept_vpid & flush & ~VPID_CAP_INVVPID))) {
 		klog("VPID is not used: this processor lacks INVVPID");
 		c->word[WORD_CPU2] &= ~(u32)CPU2_VPID;
+	}
+	cpuid(1, 0, &r);
+	if ((c->word[WORD_PIN] & PIN_PREEMPTION_TIMER) && !core.on_bochs &&
+	    vmx_preemption_timer_is_broken(r.eax)) {
+		klog("the VMX-preemption timer is not used: by an erratum this processor's counts "
+		     "at a wrong rate");
+		c->word[WORD_PIN] &= ~(u32)PIN_PREEMPTION_TIMER;
 	}
 	/* Bochs 2.7 takes any interrupt of the host's, which here is its timer, for the virtual one
 	 * that is pending, and delivers that whatever RFLAGS.IF says. */

@@ -145,6 +145,20 @@ bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_
 	return ok;
 }
 
+bool vmx_preemption_timer_is_broken(u32 signature)
+{
+	/* Nehalem, Lynnfield, Westmere and Nehalem-EX, and a stepping of Ivy Bridge. */
+	static const u32 broken[] = {0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5,
+				     0x206e6, 0x20652, 0x20655, 0x306a8};
+	const u32 no_type = 0x0fff3fff; /* without the processor type and the reserved bits */
+
+	for (unsigned i = 0; i < ARRAY_SIZE(broken); i++) {
+		if ((signature & no_type) == broken[i])
+			return true;
+	}
+	return false;
+}
+
 const char *vmx_ept_missing(const struct vmx_caps *c)
 {
 	if (!(c->ept_vpid & EPT_CAP_PAGE_WALK_4))

@@ -64,6 +64,11 @@ typedef void (*vmx_missing_fn)(void *ctx, const struct vmx_control *control);
 bool vmx_choose_controls(const struct vmx_caps *c, u64 cpu1, u64 cpu2, u64 cpu2_wanted,
 			 struct vmx_controls *out, vmx_missing_fn missing, void *ctx);
 
+/** Does the VMX-preemption timer of the processor with this signature (EAX of CPUID leaf 1) count
+ * at a wrong rate, by Intel's specification updates (errata AAJ124, AAK139, AAM126, AAN92, AAO95,
+ * AAP86, AAT59, AAU65, AAX65, BA86)? */
+bool vmx_preemption_timer_is_broken(u32 signature);
+
 /** What an EPT needs of the capability MSR, by name; NULL: all there. */
 const char *vmx_ept_missing(const struct vmx_caps *c);
 

@@ -240,6 +240,17 @@ static void names_of_fields_and_errors(void **state)
 	assert_string_equal(vmx_error_name(99), "?");
 }
 
+static void timers_that_count_wrongly(void **state)
+{
+	(void)state;
+	assert_true(vmx_preemption_timer_is_broken(0x106e5));	 /* Lynnfield B1 */
+	assert_true(vmx_preemption_timer_is_broken(0x206e6));	 /* Nehalem-EX D0 */
+	assert_true(vmx_preemption_timer_is_broken(0x30020655)); /* Westmere K0; other bits */
+	assert_false(vmx_preemption_timer_is_broken(0x106e6)); /* the next stepping of the first */
+	assert_false(vmx_preemption_timer_is_broken(0x306c3)); /* Haswell */
+	assert_false(vmx_preemption_timer_is_broken(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +261,7 @@ int main(void)
 		cmocka_unit_test(random_number_exits_on_request),
 		cmocka_unit_test(each_required_control_is_missed),
 		cmocka_unit_test(ept_features_by_name),
+		cmocka_unit_test(timers_that_count_wrongly),
 		cmocka_unit_test(names_of_fields_and_errors),
 	};
 

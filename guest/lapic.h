@@ -101,9 +101,10 @@ struct lapic {
 /** Rate of the timer before its divider. */
 #define LAPIC_BUS_HZ 100000000ull
 
-/** A periodic timer faster than this, in undivided ticks (20 us), loses ticks but keeps its phase:
- *  else a guest could ask for more interrupts than there is time to deliver. */
-#define LAPIC_MIN_PERIOD 2000ull
+/** A periodic timer faster than this, in undivided ticks (200 us, as KVM has it), loses ticks but
+ *  keeps its phase: else a guest could ask for more interrupts than there is time to deliver. One
+ *  with its EOI takes some 50 us where the local APIC's page is emulated. */
+#define LAPIC_MIN_PERIOD 20000ull
 
 /** Power-up state. `page` is 4 KiB, aligned, and outlives the LAPIC, as `clock` and `ops` do;
  *  clock->tsc_hz is not 0. SDM volume 3, section 11.4.7.1 "Local APIC State After Power-Up or

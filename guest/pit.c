@@ -41,6 +41,12 @@ static void out0_rises(struct pit *p)
 	p->irq.set(p->irq.ctx, PIT_GSI, true);
 }
 
+/** While a new count waits for the end of the period, that end is near. */
+static bool too_fast(const struct pit_channel *c)
+{
+	return (c->mode == 2 || c->mode == 3) && c->n < PIT_MIN_PERIOD && c->reload_at == PIT_NEVER;
+}
+
 void pit_advance(struct pit *p, u64 now)
 {
 	s64 t = tick_of(p, now);
@@ -49,7 +55,7 @@ void pit_advance(struct pit *p, u64 now)
 		return;
 	out0_rises(p);
 	pit_counter_settle(&p->ch[0], t);
-	rearm(p, t);
+	rearm(p, too_fast(&p->ch[0]) ? t + PIT_MIN_PERIOD : t);
 }
 
 static void latch_count(struct pit_channel *c, s64 t)

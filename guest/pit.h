@@ -46,6 +46,10 @@ struct pit_channel {
 
 #define PIT_NEVER INT64_MAX
 
+/** A periodic channel 0 that is faster than this, in ticks (200 us), loses edges but keeps its
+ * phase: else a guest could ask for more interrupts than there is time to deliver. */
+#define PIT_MIN_PERIOD 239
+
 struct pit {
 	struct pit_channel ch[3];
 	u8 port61;    /* bits 0-3 as written: gate 2, speaker, parity and channel check */

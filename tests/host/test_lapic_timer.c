@@ -126,23 +126,23 @@ static void periodic(void **state)
 	struct lapic *l = &r->l[0];
 	u64 began = r->tsc;
 
-	start(r, PERIODIC, DIVIDE_1, 5000);
-	assert_false(pass(r, 14999));
+	start(r, PERIODIC, DIVIDE_1, 50000);
+	assert_false(pass(r, 149999));
 	assert_true(pass(r, 1));
-	assert_int_equal(rd(l, 0x390), 5000);
-	assert_int_equal(lapic_next_deadline(l), began + 30000);
+	assert_int_equal(rd(l, 0x390), 50000);
+	assert_int_equal(lapic_next_deadline(l), began + 300000);
 	/* Missed ticks become one; the phase stays. */
-	assert_true(pass(r, 15000 * 10 + 600));
+	assert_true(pass(r, 150000 * 10 + 6000));
 	assert_false(pass(r, 0));
-	assert_int_equal(rd(l, 0x390), 4800);
-	assert_int_equal(lapic_next_deadline(l), began + 15000 * 12);
+	assert_int_equal(rd(l, 0x390), 48000);
+	assert_int_equal(lapic_next_deadline(l), began + 150000 * 12);
 	/* So late that the next is near: it still comes. */
-	assert_true(pass(r, 14400 + 14500));
-	assert_int_equal(lapic_next_deadline(l), r->tsc + 500);
-	assert_true(pass(r, 500));
+	assert_true(pass(r, 144000 + 145000));
+	assert_int_equal(lapic_next_deadline(l), r->tsc + 5000);
+	assert_true(pass(r, 5000));
 	/* The count before the run loop has noticed. */
-	r->tsc += 15600;
-	assert_int_equal(rd(l, 0x390), 4800);
+	r->tsc += 156000;
+	assert_int_equal(rd(l, 0x390), 48000);
 	assert_true(pass(r, 0));
 }
 
@@ -165,17 +165,17 @@ static void masked(void **state)
 	struct rig *r = *state;
 	struct lapic *l = &r->l[0];
 
-	start(r, PERIODIC | MASKED, DIVIDE_1, 5000);
+	start(r, PERIODIC | MASKED, DIVIDE_1, 50000);
 	assert_true(lapic_next_deadline(l) == NEVER);
-	assert_false(pass(r, 15000));
-	assert_int_equal(rd(l, 0x390), 5000);
-	r->tsc += 20000;
+	assert_false(pass(r, 150000));
+	assert_int_equal(rd(l, 0x390), 50000);
+	r->tsc += 200000;
 	/* What expired while masked is not made up for. */
 	wr(l, 0x320, PERIODIC);
 	assert_false(pass(r, 0));
-	assert_int_equal(lapic_next_deadline(l) - r->tsc, 10000);
+	assert_int_equal(lapic_next_deadline(l) - r->tsc, 100000);
 	/* What expired before masking is. */
-	r->tsc += 10000;
+	r->tsc += 100000;
 	wr(l, 0x320, PERIODIC | MASKED);
 	assert_true(pass(r, 0));
 }
@@ -186,25 +186,25 @@ static void change_mode(void **state)
 	struct rig *r = *state;
 	struct lapic *l = &r->l[0];
 
-	start(r, ONE_SHOT, DIVIDE_1, 10000);
-	assert_false(pass(r, 15000));
+	start(r, ONE_SHOT, DIVIDE_1, 100000);
+	assert_false(pass(r, 150000));
 	wr(l, 0x320, PERIODIC);
-	assert_int_equal(rd(l, 0x390), 5000);
-	assert_true(pass(r, 15000));
-	assert_int_equal(rd(l, 0x390), 10000);
-	assert_false(pass(r, 15000));
+	assert_int_equal(rd(l, 0x390), 50000);
+	assert_true(pass(r, 150000));
+	assert_int_equal(rd(l, 0x390), 100000);
+	assert_false(pass(r, 150000));
 	wr(l, 0x320, ONE_SHOT);
-	assert_int_equal(rd(l, 0x390), 5000);
-	assert_int_equal(rd(l, 0x380), 10000);
-	assert_true(pass(r, 15000));
+	assert_int_equal(rd(l, 0x390), 50000);
+	assert_int_equal(rd(l, 0x380), 100000);
+	assert_true(pass(r, 150000));
 	assert_int_equal(rd(l, 0x390), 0);
 	wr(l, 0x320, PERIODIC);
 	assert_int_equal(rd(l, 0x390), 0);
-	assert_false(pass(r, 1000000));
+	assert_false(pass(r, 10000000));
 	/* Expired unnoticed in one-shot mode, then made periodic: it had ended. */
 	wr(l, 0x320, ONE_SHOT);
-	wr(l, 0x380, 100);
-	r->tsc += 1000;
+	wr(l, 0x380, 1000);
+	r->tsc += 10000;
 	wr(l, 0x320, PERIODIC);
 	assert_true(pass(r, 0));
 	assert_true(lapic_next_deadline(l) == NEVER);
@@ -323,13 +323,13 @@ static void disabled(void **state)
 	struct rig *r = *state;
 	struct lapic *l = &r->l[0];
 
-	start(r, PERIODIC, DIVIDE_1, 5000);
+	start(r, PERIODIC, DIVIDE_1, 50000);
 	wr(l, 0xf0, 0xff);
-	assert_false(pass(r, 16500));
-	assert_int_equal(rd(l, 0x390), 4500);
+	assert_false(pass(r, 165000));
+	assert_int_equal(rd(l, 0x390), 45000);
 	wr(l, 0xf0, 0x1ff);
 	wr(l, 0x320, PERIODIC);
-	assert_true(pass(r, 13500));
+	assert_true(pass(r, 135000));
 	assert_true(wrmsr(l, 0x1b, 0xfee00900 & ~0x800ull));
 	assert_true(lapic_next_deadline(l) == NEVER);
 	assert_true(wrmsr(l, 0x1b, 0xfee00900));

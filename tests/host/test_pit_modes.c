@@ -179,6 +179,26 @@ static void test_mode2_no_drift(void **state)
 	}
 }
 
+/** A period too short to live with is thinned out, in phase. */
+static void test_mode2_too_fast(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f);
+	load(&f, 0, 0x34, 7);
+	at(&f, 8);
+	assert_true(pit_next_deadline(&f.p) == f.now);
+	pit_advance(&f.p, f.now);
+	assert_int_equal(f.rises, 1);
+	/* 35 periods on. */
+	assert_in_range(35 * 7, PIT_MIN_PERIOD, PIT_MIN_PERIOD + 7);
+	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 8 + 35 * 7));
+	/* Only the interrupt: the counter goes on. */
+	at(&f, 18);
+	assert_int_equal(latch(&f, 0), 4);
+}
+
 /** A new count takes over at the end of the present cycle. */
 static void test_mode2_new_count(void **state)
 {
@@ -283,34 +303,34 @@ static void test_mode3_new_count(void **state)
 
 	(void)state;
 	init(&f);
-	load(&f, 0, 0x36, 10);
-	at(&f, 3); /* in the high half, which ends at 6 */
-	out(&f, 0x40, 20);
-	out(&f, 0x40, 0);
-	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 16));
-	at(&f, 5);
+	load(&f, 0, 0x36, 500);
+	at(&f, 101); /* in the high half, which ends at 251 */
+	out(&f, 0x40, 1000 & 0xff);
+	out(&f, 0x40, 1000 >> 8);
+	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 751));
+	at(&f, 250);
 	assert_true(level(&f, 0));
-	at(&f, 6);
+	at(&f, 251);
 	assert_int_equal(status(&f, 0) & 0xc0, 0);
-	assert_int_equal(latch(&f, 0), 20);
-	at(&f, 15);
+	assert_int_equal(latch(&f, 0), 1000);
+	at(&f, 750);
 	assert_false(level(&f, 0));
-	at(&f, 16);
+	at(&f, 751);
 	assert_true(level(&f, 0));
 	pit_advance(&f.p, f.now);
 	assert_int_equal(f.rises, 1);
-	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 36));
-	at(&f, 30); /* in the low half */
-	out(&f, 0x40, 7);
-	out(&f, 0x40, 0);
-	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 36));
-	at(&f, 36);
+	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 1751));
+	at(&f, 1500); /* in the low half */
+	out(&f, 0x40, 351 & 0xff);
+	out(&f, 0x40, 351 >> 8);
+	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 1751));
+	at(&f, 1751);
 	pit_advance(&f.p, f.now);
 	assert_int_equal(f.rises, 2);
-	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 43));
-	at(&f, 39);
+	assert_true(pit_next_deadline(&f.p) == tsc(&f, f.mark + 2102));
+	at(&f, 1926);
 	assert_true(level(&f, 0));
-	at(&f, 40);
+	at(&f, 1927);
 	assert_false(level(&f, 0));
 }
 
@@ -401,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_mode1),
 		cmocka_unit_test(test_mode2),
 		cmocka_unit_test(test_mode2_no_drift),
+		cmocka_unit_test(test_mode2_too_fast),
 		cmocka_unit_test(test_mode2_new_count),
 		cmocka_unit_test(test_mode2_gate),
 		cmocka_unit_test(test_mode3),

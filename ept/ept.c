@@ -17,7 +17,7 @@ static u64 *walk_to(struct ept *e, gpa_t gpa, unsigned level)
 		if (!*entry) {
 			hpa_t hpa;
 
-			if (!e->env.alloc_page(e->env.ctx, &hpa))
+			if (!ept_take_table(e, &hpa))
 				return NULL;
 			e->summary.table_pages++;
 			*entry = hpa.v | EPT_RWX;
@@ -216,6 +216,32 @@ static enum paging_verdict ept_violation(struct paging *p, gpa_t gpa, u64 qualif
 	return PAGING_BROKEN;
 }
 
+static bool is_empty(const u64 *table)
+{
+	for (unsigned i = 0; i < EPT_ENTRIES; i++) {
+		if (table[i])
+			return false;
+	}
+	return true;
+}
+
+/** Give back the tables on the way to `gpa` that lead nowhere: a guest may move a page through all
+ *  of its address space, in steps that need a new table each. */
+static void prune(struct ept *e, gpa_t gpa)
+{
+	u64 *table = e->env.page_ptr(e->env.ctx, e->root), *path[EPT_LEVELS + 1];
+
+	for (unsigned l = EPT_LEVELS; l > 1; l--) {
+		path[l] = &table[ept_level_index(gpa, l)];
+		table = ept_entry_table(e, *path[l]);
+	}
+	for (unsigned l = 2; l <= EPT_LEVELS && is_empty(ept_entry_table(e, *path[l])); l++) {
+		ept_give_table(e, *path[l]);
+		*path[l] = 0;
+		e->summary.table_pages--;
+	}
+}
+
 static bool ept_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
 {
 	struct ept *e = (struct ept *)p;
@@ -230,6 +256,8 @@ static bool ept_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
 	e->overlay = hpa.v ? hpa.v | EPT_RWX | (u64)MEMTYPE_WB << EPT_MEMTYPE_SHIFT : 0;
 	e->overlay_gpa = gpa;
 	*entry = e->overlay;
+	if (!hpa.v)
+		prune(e, gpa);
 	return true;
 }
 

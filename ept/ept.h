@@ -73,6 +73,13 @@ void ept_for_each_leaf(const struct ept *e, ept_leaf_fn fn, void *ctx);
 /** paging_ops.set_hole, in hole.c. */
 bool ept_set_hole(struct paging *p, gpa_t gpa, bool hole);
 
+/** An empty table, from those that are not needed now or else from the pool, and its address.
+ *  NULL: the pool is used up. */
+u64 *ept_take_table(struct ept *e, hpa_t *hpa);
+
+/** The table that `entry` leads to is not needed now. */
+void ept_give_table(struct ept *e, u64 entry);
+
 /** Bytes that one entry of a table at `level` covers; level 1 is the page table. */
 static inline u64 ept_level_size(unsigned level)
 {

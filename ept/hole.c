@@ -6,8 +6,9 @@
  */
 #include "ept.h"
 
-/** A table, from those that were needed before or from the pool; its contents are anything. */
-static u64 *take_table(struct ept *e, hpa_t *hpa)
+#include "lib/mem.h"
+
+u64 *ept_take_table(struct ept *e, hpa_t *hpa)
 {
 	u64 *table;
 
@@ -16,7 +17,15 @@ static u64 *take_table(struct ept *e, hpa_t *hpa)
 	*hpa = e->spare;
 	table = e->env.page_ptr(e->env.ctx, *hpa);
 	e->spare = HPA(table[0]);
-	return table;
+	return memset(table, 0, PAGE_SIZE);
+}
+
+void ept_give_table(struct ept *e, u64 entry)
+{
+	u64 *table = ept_entry_table(e, entry);
+
+	table[0] = e->spare.v;
+	e->spare = HPA(entry & EPT_ADDR_MASK);
 }
 
 /** Replace the large page of `entry`, at `level`, by a table that maps the same. */
@@ -24,7 +33,7 @@ static bool split(struct ept *e, u64 *entry, unsigned level)
 {
 	u64 leaf = level == 2 ? *entry & ~EPT_LARGE : *entry;
 	hpa_t hpa;
-	u64 *table = take_table(e, &hpa);
+	u64 *table = ept_take_table(e, &hpa);
 
 	if (!table)
 		return false;
@@ -37,16 +46,14 @@ static bool split(struct ept *e, u64 *entry, unsigned level)
 /** Undo split(), unless there is a hole left underneath. */
 static bool merge(struct ept *e, u64 *entry, unsigned level)
 {
-	u64 *table = ept_entry_table(e, *entry);
-	hpa_t hpa = HPA(*entry & EPT_ADDR_MASK);
+	u64 *table = ept_entry_table(e, *entry), leaf = table[0] | EPT_LARGE;
 
 	for (unsigned i = 0; i < EPT_ENTRIES; i++) {
 		if (!(table[i] & EPT_RWX) || !ept_is_leaf(table[i], level - 1))
 			return false;
 	}
-	*entry = table[0] | EPT_LARGE;
-	table[0] = e->spare.v;
-	e->spare = hpa;
+	ept_give_table(e, *entry);
+	*entry = leaf;
 	return true;
 }
 

@@ -73,9 +73,10 @@ struct paging_ops {
 	/** An EPT violation at `gpa`, with its exit qualification. */
 	enum paging_verdict (*ept_violation)(struct paging *p, gpa_t gpa, u64 qualification);
 	/** Put one page of the hypervisor's at `gpa`, which is not guest memory: the APIC-access
-	 * page, the only such page. `hpa` 0 takes it away again. The caller invalidates
-	 * translations. False: it cannot be there, for the page pool is used up, the address is
-	 * beyond what the paging structures translate, or something is there. */
+	 * page, the only such page. `hpa` 0 takes it away again, and the tables that it needed. The
+	 * caller invalidates translations; no vcpu may be in the guest meanwhile. False: it cannot
+	 * be there, for the page pool is used up, the address is beyond what the paging structures
+	 * translate, or something is there. */
 	bool (*overlay)(struct paging *p, gpa_t gpa, hpa_t hpa);
 	void (*summary)(const struct paging *p, struct paging_summary *s);
 	/** Take the memory away from under the page at `gpa` (hole), so that accesses to it are

@@ -432,6 +432,35 @@ static void no_pages_left_for_a_hole(void **state)
 	assert_true(ept_ops.set_hole(p, GPA(0x1000), true));
 }
 
+/** A guest may move its local APIC to any address: that must not use up the pool. */
+static void the_apic_access_page_gives_its_tables_back(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, MIB(4), GIB(8));
+	struct paging *p = create(f);
+	u64 tables = summary(p).table_pages;
+
+	f->limit = f->used + EPT_LEVELS - 1;
+	for (u64 at = 0; at < GIB(1ull << 11); at += MIB(2) + GIB(1)) {
+		gpa_t gpa = GPA(GIB(1) + at);
+
+		assert_true(ept_ops.overlay(p, gpa, HPA(0x9000)));
+		assert_int_equal(mapped(p), MIB(4) + PAGE_SIZE);
+		assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+		assert_int_equal(*ept_entry((struct ept *)p, gpa) & EPT_ADDR_MASK, 0x9000);
+		assert_true(ept_ops.overlay(p, gpa, HPA(0)));
+		assert_null(ept_entry((struct ept *)p, gpa));
+		assert_int_equal(summary(p).table_pages, tables);
+	}
+	/* A table with anything else in it stays, and what was given back comes empty. */
+	assert_true(ept_ops.map_rom(p, GPA(0xfff00000), HPA(0x5000)));
+	assert_true(ept_ops.overlay(p, GPA(0xfff01000), HPA(0x9000)));
+	assert_true(ept_ops.overlay(p, GPA(0xfff01000), HPA(0)));
+	assert_int_equal(mapped(p), MIB(4) + PAGE_SIZE);
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+}
+
 static void overlap_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -611,6 +640,7 @@ int main(void)
 		T(two_holes_share_a_table),
 		T(a_hole_among_small_pages_or_nowhere),
 		T(no_pages_left_for_a_hole),
+		T(the_apic_access_page_gives_its_tables_back),
 		T(overlap_is_refused),
 		T(exhaustion_is_a_message),
 		T(tracking_takes_small_pages_and_a_log),

@@ -230,12 +230,15 @@ static bool is_empty(const u64 *table)
 static void prune(struct ept *e, gpa_t gpa)
 {
 	u64 *table = e->env.page_ptr(e->env.ctx, e->root), *path[EPT_LEVELS + 1];
+	unsigned l = EPT_LEVELS;
 
-	for (unsigned l = EPT_LEVELS; l > 1; l--) {
+	for (; l > 1; l--) {
 		path[l] = &table[ept_level_index(gpa, l)];
+		if (!*path[l] || ept_is_leaf(*path[l], l))
+			break;
 		table = ept_entry_table(e, *path[l]);
 	}
-	for (unsigned l = 2; l <= EPT_LEVELS && is_empty(ept_entry_table(e, *path[l])); l++) {
+	for (l++; l <= EPT_LEVELS && is_empty(ept_entry_table(e, *path[l])); l++) {
 		ept_give_table(e, *path[l]);
 		*path[l] = 0;
 		e->summary.table_pages--;
@@ -251,8 +254,10 @@ static bool ept_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
 	if (gpa.v >= ept_level_size(EPT_LEVELS + 1))
 		return false;
 	entry = walk_to(e, gpa, 1);
-	if (!entry || (hpa.v && *entry))
+	if (!entry || (hpa.v && *entry)) {
+		prune(e, gpa);
 		return false;
+	}
 	e->overlay = hpa.v ? hpa.v | EPT_RWX | (u64)MEMTYPE_WB << EPT_MEMTYPE_SHIFT : 0;
 	e->overlay_gpa = gpa;
 	*entry = e->overlay;

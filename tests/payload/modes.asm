@@ -55,20 +55,7 @@ IDENTITY_MAP	equ 0xfffbc000
 	cmp dword [expected], -2	; as the handler leaves it
 %endmacro
 
-%ifdef AOUT
-	org LOAD_ADDRESS
-FLAGS	equ WANT_ALIGN | WANT_MEMORY | HAS_ADDRESSES
-%else
-FLAGS	equ WANT_ALIGN | WANT_MEMORY
-	global start
-%endif
-
-	section .text
-	align 4
-header:	dd HEADER_MAGIC, FLAGS, -(HEADER_MAGIC + FLAGS)
-%ifdef AOUT
-	dd header, LOAD_ADDRESS, 0, bss_end, start
-%endif
+	multiboot_header
 
 start:	mov esp, stack_top
 	cld

@@ -65,20 +65,7 @@ HYPERVISOR_LEAF	equ 0x40000000
 
 EFLAGS_IF	equ 0x200
 
-%ifdef AOUT
-	org LOAD_ADDRESS
-FLAGS	equ WANT_ALIGN | WANT_MEMORY | HAS_ADDRESSES
-%else
-FLAGS	equ WANT_ALIGN | WANT_MEMORY
-	global start
-%endif
-
-	section .text
-	align 4
-header:	dd HEADER_MAGIC, FLAGS, -(HEADER_MAGIC + FLAGS)
-%ifdef AOUT
-	dd header, LOAD_ADDRESS, 0, bss_end, start
-%endif
+	multiboot_header
 
 ; Nothing is on a stack, and no register is changed, before the entry state is noted.
 start:	mov [entry_eax], eax

@@ -32,14 +32,6 @@ INTERRUPT_GATE	equ 0x8e00
 TURNS		equ 2000000
 FEW		equ 20
 
-%ifdef AOUT
-	org LOAD_ADDRESS
-FLAGS	equ WANT_ALIGN | WANT_MEMORY | HAS_ADDRESSES
-%else
-FLAGS	equ WANT_ALIGN | WANT_MEMORY
-	global start
-%endif
-
 ; gate VECTOR, HANDLER: an entry of the IDT.
 %macro gate 2
 	mov eax, %2
@@ -62,12 +54,7 @@ FLAGS	equ WANT_ALIGN | WANT_MEMORY
 	check %1, a, %2
 %endmacro
 
-	section .text
-	align 4
-header:	dd HEADER_MAGIC, FLAGS, -(HEADER_MAGIC + FLAGS)
-%ifdef AOUT
-	dd header, LOAD_ADDRESS, 0, bss_end, start
-%endif
+	multiboot_header
 
 start:	mov esp, stack_top
 	cld

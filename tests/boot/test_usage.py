@@ -14,6 +14,7 @@ import subprocess
     (dict(paging="shadows"), "PAGING=shadows is unknown"),
     (dict(engine="bochs", cpu="z80"), "CPU=z80"),
     (dict(kernel="/nonexistent"), "KERNEL=/nonexistent: no such file"),
+    (dict(paging="bare", kernel="/etc/passwd"), "is no bzImage, which PAGING=bare needs"),
     (dict(initrd="/nonexistent"), "INITRD=/nonexistent: no such file"),
     (dict(mem=8), "MEM=8"),
     (dict(cmdline="a\nb"), "CMDLINE must be printable"),

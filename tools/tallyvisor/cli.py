@@ -144,6 +144,9 @@ def check(args: argparse.Namespace) -> None:
                              "CMDLINE")
         if is_multiboot(args) and args.paging == "bare":
             raise UsageError("PAGING=bare boots Linux only, and KERNEL is a Multiboot kernel")
+        # Tallyvisor would refuse it, but GRUB goes back to its menu and waits.
+        if args.paging == "bare" and not kernel.is_bzimage(Path(args.kernel)):
+            raise UsageError(f"KERNEL={args.kernel} is no bzImage, which PAGING=bare needs")
     if args.initrd and not Path(args.initrd).is_file():
         raise UsageError(f"INITRD={args.initrd}: no such file")
 

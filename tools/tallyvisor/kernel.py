@@ -134,12 +134,17 @@ def stock_modules(cache: Path, modules: tuple[str, ...], say: Say) -> tuple[Path
     return directory / "vmlinuz", [directory / Path(path).name for path in modules]
 
 
+def is_bzimage(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(0x206)[0x202:] == b"HdrS"
+
+
 def is_multiboot(path: Path) -> bool:
     """Whether this is a Multiboot kernel and no bzImage: as guest/multiboot_plan.c sees it."""
+    if is_bzimage(path):
+        return False
     with path.open("rb") as file:
         head = file.read(8192)
-    if head[0x202:0x206] == b"HdrS":
-        return False
     at = head.find(_MULTIBOOT_MAGIC)
     while at >= 0:
         if at % 4 == 0 and at + 12 <= len(head):

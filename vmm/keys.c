@@ -52,8 +52,9 @@ void keys_poll(struct machine *m)
 {
 	int key;
 
-	/* A guest that does not read its UART must not keep the operator's commands away. */
-	while ((key = console_get()) >= 0) {
+	/* A guest that does not read its UART must not keep the operator's commands away. What is
+	 * typed after a command that ends the run is for the next one. */
+	while (m->outcome == OUTCOME_NONE && (key = console_get()) >= 0) {
 		if (core.console.escape) {
 			core.console.escape = false;
 			command(m, key);

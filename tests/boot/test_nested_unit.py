@@ -171,3 +171,14 @@ def test_a_hopeless_machine_is_not_waited_for(tmp_path, monkeypatch, capsys, lin
     progress = main.boot(main.parser().parse_args([]), tmp_path, tmp_path, tmp_path)
     said = capsys.readouterr().err
     assert progress.reached == 1 and said.count(line) == 2 and "tallyvisor-run: stopped" in said
+
+
+@pytest.mark.parametrize("words, why", [
+    (["--mem", "65536"], "there is room for"),
+    (["--timeout", "0"], "is no time"),
+    (["--paging", "bare"], "has no hypervisor"),
+])
+def test_what_cannot_run_is_refused_at_once(words, why):
+    with pytest.raises(UsageError, match=why):
+        main.check(main.parser().parse_args(words))
+    main.check(main.parser().parse_args([]))

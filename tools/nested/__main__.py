@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 3600
 # Of the outer Linux: the machine inside, the initramfs twice while it is unpacked, and QEMU.
 OUTER_MIB = 1700
+INNER_MIB = 1024
 # The outer Linux wastes no ticks on its own safety.
 OUTER_CMDLINE = "nokaslr mitigations=off"
 # Bochs 2.7 delivers a pending virtual interrupt in place of a host's one, even where the guest has
@@ -151,9 +152,19 @@ def table(chain: log.Chain) -> list[str]:
     return lines + [f"{'all':24} {sums}"]
 
 
-def test(args: argparse.Namespace) -> int:
+def check(args: argparse.Namespace) -> None:
+    """What would be noticed minutes later, or not at all."""
     if not paging.find(args.paging).hypervisor:
         raise UsageError(f"PAGING={args.paging} has no hypervisor to test")
+    if cli.machine_mib(args) > INNER_MIB:
+        raise UsageError(f"MEM={args.mem} needs a machine of {cli.machine_mib(args)} MiB inside one "
+                         f"of {OUTER_MIB}; there is room for {INNER_MIB}")
+    if args.timeout <= 0:
+        raise UsageError(f"TIMEOUT={args.timeout:g} is no time: the chain takes some minutes")
+
+
+def test(args: argparse.Namespace) -> int:
+    check(args)
     build, out = Path(args.build), Path(args.out or Path(args.build) / "nested")
     cli.ensure("image", bochs.PACKAGES, qemu.PACKAGES)
     image, modules = kernel.stock_modules(build / "cache", outer.MODULES, say)

@@ -157,11 +157,12 @@ static inline void arm_timer(const struct vcpu *v, u64 now)
 static void set_deadline(struct vcpu *v, u64 soonest)
 {
 	const struct machine *m = v->machine;
-	u64 due = machine_deadline(m), reach = rdtsc();
+	u64 due = machine_deadline(m), now = rdtsc(), reach = now;
 
 	reach += v->timer_shift == NO_PREEMPTION_TIMER ? TIMER_MAX : TIMER_MAX << v->timer_shift;
 	v->deadline = due < reach - m->tsc_start ? MAX(due, soonest) + m->tsc_start : reach;
-	if (v->timer_shift == NO_PREEMPTION_TIMER)
+	/* What is due already is served before the entry: no interrupt is needed for it. */
+	if (v->timer_shift == NO_PREEMPTION_TIMER && v->deadline > now)
 		host_timer_arm(v->deadline);
 }
 

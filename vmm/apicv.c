@@ -44,7 +44,6 @@ void apicv_init(struct vcpu *v)
 	}
 	if (virtual_delivery(v))
 		vmcs_write16(GUEST_INTR_STATUS, 0);
-	v->cpu2 = m->vmx.word[WORD_CPU2];
 	apicv_mode_changed(v);
 }
 
@@ -91,14 +90,11 @@ static void set_x2apic_bitmap(struct vcpu *v, bool on)
 
 void apicv_mode_changed(struct vcpu *v)
 {
-	const u32 modes = CPU2_APIC_ACCESSES | CPU2_X2APIC_MODE;
 	const struct lapic *l = lapic_of(v);
 	/* Section 27.2.1.1: not both at once. */
-	u32 mode = lapic_x2apic(l) ? CPU2_X2APIC_MODE : CPU2_APIC_ACCESSES;
-	u32 want = (v->cpu2 & ~modes) | (v->machine->vmx.word[WORD_CPU2] & mode);
+	u32 other_mode = lapic_x2apic(l) ? CPU2_APIC_ACCESSES : CPU2_X2APIC_MODE;
 
-	v->cpu2 = want;
-	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, want);
+	vmcs_write32(SECONDARY_VM_EXEC_CONTROL, v->machine->vmx.word[WORD_CPU2] & ~other_mode);
 	if (has(v, CPU2_APIC_ACCESSES))
 		place_access_page(v->machine);
 	if (has(v, CPU2_X2APIC_MODE))

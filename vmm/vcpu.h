@@ -47,7 +47,6 @@ struct vcpu {
 	/* The event to inject at the next entry; 0: none. */
 	u32 event_info, event_error, event_insn_len;
 	u32 cpu1;	/* primary controls in the VMCS */
-	u32 cpu2;	/* secondary */
 	u8 *msr_bitmap; /* one page */
 	/* What the guest wrote. Of CR0 and CR4 the bits that it owns are in the VMCS; so is CR3,
 	 * but for a guest on the identity map. */

@@ -116,6 +116,17 @@ void cpu_mask_interrupts(void)
 	mask_ioapic();
 }
 
+u32 cpu_leaf7_ebx(void)
+{
+	struct cpuid_regs r;
+
+	cpuid(0, 0, &r);
+	if (r.eax < 7)
+		return 0;
+	cpuid(7, 0, &r);
+	return r.ebx;
+}
+
 void cpu_init(void)
 {
 	struct cpu *c = &core.cpu;

@@ -55,6 +55,9 @@ struct cpu {
 	volatile u32 *lapic;
 };
 
+/** EBX of CPUID leaf 7: feature bits; 0 where there is no such leaf. */
+u32 cpu_leaf7_ebx(void);
+
 /** GDT, IDT, TSS with IST stacks for NMI, #DF and #MC; CR4.MCE on. */
 void cpu_init(void);
 

@@ -185,18 +185,6 @@ static void reset_fpu(struct vcpu *v)
 	write_cr0(cr0);
 }
 
-/** MPX, which no guest is shown, but whose instructions execute (as NOPs) wherever it is off. */
-static bool host_has_mpx(void)
-{
-	struct cpuid_regs r;
-
-	cpuid(0, 0, &r);
-	if (r.eax < 7)
-		return false;
-	cpuid(7, 0, &r);
-	return r.ebx & CPUID_7_EBX_MPX;
-}
-
 /** State that stays in the processor while the guest runs and that the host does not use: it must
  *  hold nothing of the host's, nor of a run before. */
 static void reset_live_state(struct vcpu *v)
@@ -217,7 +205,9 @@ static void reset_live_state(struct vcpu *v)
 		wrmsr(MSR_IA32_CR_PAT, PAT_INIT);
 		write_cr3(read_cr3());
 	}
-	if (host_has_mpx())
+	/* MPX, which no guest is shown, but whose instructions execute (as NOPs) wherever it is
+	 * off. */
+	if (cpu_leaf7_ebx() & CPUID_7_EBX_MPX)
 		wrmsr(MSR_IA32_BNDCFGS, 0);
 	write_dr0(0);
 	write_dr1(0);

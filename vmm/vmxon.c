@@ -137,11 +137,7 @@ static u64 hidden_random(void)
 		return 0;
 	cpuid(1, 0, &r);
 	exits = r.ecx & CPUID_1_ECX_RDRAND ? CPU2_RDRAND_EXITING : 0;
-	cpuid(0, 0, &r);
-	if (r.eax < 7)
-		return exits;
-	cpuid(7, 0, &r);
-	return exits | (r.ebx & CPUID_7_EBX_RDSEED ? CPU2_RDSEED_EXITING : 0);
+	return exits | (cpu_leaf7_ebx() & CPUID_7_EBX_RDSEED ? CPU2_RDSEED_EXITING : 0);
 }
 
 /** The capability MSRs as they read, less what features-= took away: the bits that may be 1, and

@@ -249,21 +249,21 @@ void lapic_set_lint(struct lapic *l, unsigned pin, bool level)
 		lapic_local_interrupt(l, pin ? LAPIC_LVT_LINT1 : LAPIC_LVT_LINT0);
 }
 
-bool lapic_accepts_extint(const struct lapic *l)
+static bool lint0_delivers(const struct lapic *l, enum apic_delivery mode)
 {
 	u32 lvt = lapic_reg(l, LAPIC_LVT_LINT0);
 
-	if (!lapic_enabled(l))
-		return true;
-	return !(lvt & LVT_MASKED) && (lvt >> LVT_DELIVERY_SHIFT & 7) == APIC_EXTINT;
+	return !(lvt & LVT_MASKED) && (lvt >> LVT_DELIVERY_SHIFT & 7) == mode;
+}
+
+bool lapic_accepts_extint(const struct lapic *l)
+{
+	return !lapic_enabled(l) || lint0_delivers(l, APIC_EXTINT);
 }
 
 bool lapic_lint0_is_nmi(const struct lapic *l)
 {
-	u32 lvt = lapic_reg(l, LAPIC_LVT_LINT0);
-
-	return lapic_enabled(l) && !(lvt & LVT_MASKED) &&
-	       (lvt >> LVT_DELIVERY_SHIFT & 7) == APIC_NMI;
+	return lapic_enabled(l) && lint0_delivers(l, APIC_NMI);
 }
 
 /* The 8259 pair's LINT0 shares the EOI with every other vector. */

@@ -342,17 +342,7 @@ load_tables:
 	lidt [idtr]
 	ret
 
-EXCEPTION_STUB	equ 8
-%assign vector 0
-	align 8
-exceptions:
-%rep 32
-	align EXCEPTION_STUB
-	push byte vector
-	jmp near exception
-%assign vector vector + 1
-%endrep
-	align EXCEPTION_STUB
+	exception_stubs
 exception:
 	cmp dword [esp], BP_VECTOR
 	je .breakpoint

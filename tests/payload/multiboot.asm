@@ -477,17 +477,7 @@ on_ipi:	inc dword [ipis]
 	mov dword [LAPIC_EOI], 0
 	iretd
 
-EXCEPTION_STUB	equ 8
-%assign vector 0
-	align 8
-exceptions:
-%rep 32
-	align EXCEPTION_STUB
-	push byte vector
-	jmp near exception
-%assign vector vector + 1
-%endrep
-	align EXCEPTION_STUB
+	exception_stubs
 exception:
 	say "FAIL: an exception"
 	pop eax

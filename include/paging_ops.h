@@ -22,9 +22,16 @@ struct paging_env {
 	int (*memtype)(void *ctx, hpa_t hpa, u64 size);
 	/** Forget every cached translation of this guest (INVEPT, INVVPID, whatever is needed). */
 	void (*invalidate)(void *ctx);
+	/** Forget what is cached of one linear address, on all vcpus. NULL: invalidate() does. */
+	void (*invalidate_gva)(void *ctx, gva_t gva);
+	/** Memory type (MEMTYPE_*) of [gpa, gpa+size) by the guest's MTRRs; -1: not uniform. NULL:
+	 *  all of it is write-back. */
+	int (*guest_memtype)(void *ctx, gpa_t gpa, u64 size);
 	void *ctx;
 	u64 ept_vpid_cap; /* IA32_VMX_EPT_VPID_CAP */
 	bool track_dirty; /* note which 4 KiB pages the guest writes, for paging_ops.dirty */
+	u64 shadow_pool;  /* bytes for shadow page tables and what belongs to them */
+	unsigned nr_vcpus;
 };
 
 /** What an implementation wants in the VMCS. vmm/ combines this with its own needs. */
@@ -36,13 +43,26 @@ struct paging_controls {
 	u64 cr0_guest_owned; /* bits the guest may change without an exit */
 	u64 cr4_guest_owned;
 	u64 eptp; /* 0: none */
+	/** The processor walks page tables of the hypervisor's: CR0.WP, CR0.PG, CR4.PAE and
+	 *  EFER.NXE are 1 for it, CR4.PCIDE is 0, its CR3 comes from load(), and its IA32_PAT is
+	 *  `pat` whatever the guest writes there. */
+	bool own_tables;
+	u64 pat;
 };
 
 /** What became of an access that the paging hardware refused. */
 enum paging_verdict {
-	PAGING_RETRY,  /* mended: let the guest try again */
-	PAGING_MMIO,   /* no memory there: a device, or nothing */
-	PAGING_BROKEN, /* a state that cannot be: stop the guest */
+	PAGING_RETRY,	   /* mended: let the guest try again */
+	PAGING_MMIO,	   /* no memory there: a device, or nothing */
+	PAGING_BROKEN,	   /* a state that cannot be: stop the guest */
+	PAGING_REFLECT,	   /* the guest's own tables forbid it: it must see a page fault */
+	PAGING_LOST_TABLE, /* a paging structure of the guest's lies where no memory is */
+};
+
+/** More about the verdict on a page fault. */
+struct paging_fault {
+	gpa_t gpa; /* PAGING_MMIO: of the access; PAGING_LOST_TABLE: of the structure */
+	u32 pferr; /* PAGING_REFLECT: the error code */
 };
 
 /** Figures for the boot log. */
@@ -58,6 +78,7 @@ struct paging_dirty {
 };
 
 struct paging;
+struct walk_regs; /* guest/walk.h: what decides how a linear address is translated */
 
 struct paging_ops {
 	const char *name;
@@ -90,6 +111,34 @@ struct paging_ops {
 	 * hold all that can be dirty, each once; NULL: among all pages. `clear`: from now on they
 	 * count as not written. */
 	void (*dirty)(struct paging *p, const u32 *gfn, u64 nr, bool clear, struct paging_dirty *d);
+
+	/*
+	 * Page tables of the hypervisor's (paging_controls.own_tables). NULL where the processor
+	 * walks the guest's. Each call is made for one vcpu; what has to be forgotten of cached
+	 * translations, on any vcpu, is forgotten through `env` before it returns.
+	 */
+
+	/** `vcpu` goes on with these control registers and PDPTE registers: after anything that
+	 * changed them, and after a write of CR3 that changed nothing. Translations of CR3's
+	 * address space, global ones included, are those of the guest's tables now. Returns what
+	 * the processor's CR3 must hold. */
+	hpa_t (*load)(struct paging *p, unsigned vcpu, const struct walk_regs *r);
+	/** A page fault of the guest's at `gva` with the processor's error code; `r` as of load(),
+	 *  with RFLAGS, CPL and PKRU of the access. */
+	enum paging_verdict (*page_fault)(struct paging *p, unsigned vcpu,
+					  const struct walk_regs *r, gva_t gva, u32 pferr,
+					  struct paging_fault *out);
+	/** INVLPG, or INVPCID of one address in the present PCID. `gva` is canonical. */
+	void (*invlpg)(struct paging *p, unsigned vcpu, const struct walk_regs *r, gva_t gva);
+	/** Every translation is as the guest's tables are now, for whatever reason. */
+	void (*flush)(struct paging *p, unsigned vcpu);
+	/** [gpa, gpa+len) was written in the guest's name, by an emulated instruction. */
+	void (*wrote)(struct paging *p, gpa_t gpa, u64 len);
+	/** The guest's IA32_PAT is `pat` from now on, or its MTRRs have changed. */
+	void (*memtypes)(struct paging *p, u64 pat);
+	/** The implementation's own counters (include/shadow_counters.def), NR_SHADOW_COUNTERS of
+	 *  them, since create(). */
+	const u64 *(*counters)(const struct paging *p);
 };
 
 /** First member of every implementation's own structure. */

@@ -5,7 +5,7 @@
 
 CC ?= gcc
 OBJCOPY ?= objcopy
-CORE_SRCS := $(wildcard vmm/*.c ept/*.c guest/*.c vmx/*.c) \
+CORE_SRCS := $(wildcard vmm/*.c ept/*.c shadow/*.c guest/*.c vmx/*.c) \
 	$(filter-out lib/options.c,$(wildcard lib/*.c)) lib/options.c
 CORE_OBJS := $(CORE_SRCS:%.c=$(BUILD)/core/%.o) $(BUILD)/core/vmm/entry.o
 CORE_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wmissing-prototypes -Wvla \

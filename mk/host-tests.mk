@@ -6,7 +6,7 @@ HOST_CC ?= gcc
 HOST_CFLAGS := -std=gnu17 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined -Iinclude -I. -MMD -MP
 # lib/mem.c replaces libc's functions and is tested under other names (tests/host/test_mem.c).
-HOST_SRCS := $(filter-out lib/mem.c,$(wildcard lib/*.c guest/*.c ept/*.c vmx/*.c))
+HOST_SRCS := $(filter-out lib/mem.c,$(wildcard lib/*.c guest/*.c ept/*.c shadow/*.c vmx/*.c))
 HOST_OBJS := $(HOST_SRCS:%.c=$(BUILD)/host/%.o)
 HOST_TESTS := $(patsubst tests/host/test_%.c,%,$(wildcard tests/host/test_*.c))
 TESTS ?= $(HOST_TESTS)

@@ -15,11 +15,15 @@ ROOMS = {
     "vmx": {"lib"},
     "guest": {"lib"},
     "ept": {"lib"},
+    "shadow": {"lib", "guest"},
     "boot": {"lib", "vmx", "guest"},
-    "vmm": {"lib", "vmx", "guest", "ept"},
+    "vmm": {"lib", "vmx", "guest", "ept", "shadow"},
 }
-# boot/ may ask guest/ about a kernel image, and nothing else.
-ONLY = {("boot", "guest"): {"guest/linux.h", "guest/multiboot.h"}}
+# boot/ may ask guest/ about a kernel image, and shadow/ about its page walker, and nothing else.
+ONLY = {
+    ("boot", "guest"): {"guest/linux.h", "guest/multiboot.h"},
+    ("shadow", "guest"): {"guest/walk.h"},
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 

@@ -39,7 +39,7 @@ static u64 bits(unsigned hi, unsigned lo)
 /** May an entry of this level map a page? */
 enum large { LARGE_NEVER, LARGE_PSE, LARGE_ALWAYS, LARGE_1G };
 
-#define MAX_LEVELS 4
+#define MAX_LEVELS WALK_MAX_DEPTH
 
 /** One row for each paging mode: its structures from the root to the page table. */
 struct format {
@@ -91,11 +91,9 @@ struct walk {
 	unsigned depth; /* entries in `path`; the last one is the leaf */
 	struct {
 		void *ptr;
-		u64 entry;
+		u64 table, entry;
 	} path[MAX_LEVELS];
-	/* The rights that all entries together give (section 4.6.1). */
-	bool user, writable, nx;
-	bool pk_denied; /* the leaf's protection key forbids it (section 4.6.2) */
+	struct walk_rights rights;
 };
 
 /** MAXPHYADDR within what the formats can express, whatever the caller's number. */
@@ -114,45 +112,59 @@ static const struct format *select_format(const struct walk_regs *r)
 }
 
 /** Execute-disable exists where EFER.NXE is set and entries have a bit 63. */
-static bool nx_enabled(const struct walk *w)
+static bool nx_enabled(const struct walk_regs *r, const struct format *f)
 {
-	return w->regs->efer & EFER_NXE && w->format->entry_bytes == 8;
+	return r->efer & EFER_NXE && f->entry_bytes == 8;
 }
 
-static bool is_leaf(const struct walk *w, unsigned level, u64 entry)
+static bool is_leaf(const struct walk_regs *r, const struct format *f, unsigned level, u64 entry)
 {
-	if (level == w->format->levels - 1u)
+	if (level == f->levels - 1u)
 		return true;
 	if (!(entry & PTE_PS))
 		return false;
-	switch (w->format->level[level].large) {
+	switch (f->level[level].large) {
 	case LARGE_PSE:
-		return w->regs->cr4 & CR4_PSE;
+		return r->cr4 & CR4_PSE;
 	case LARGE_1G:
-		return w->regs->has_1g;
+		return r->has_1g;
 	case LARGE_ALWAYS:
 		return true;
 	}
 	return false;
 }
 
-static u64 reserved_bits(const struct walk *w, unsigned level, bool leaf)
+static u64 reserved_bits(const struct walk_regs *r, const struct format *f, unsigned level,
+			 bool leaf)
 {
-	const struct format *f = w->format;
-	unsigned shift = f->level[level].shift, m = phys_bits(w->regs->maxphyaddr);
+	unsigned shift = f->level[level].shift, m = phys_bits(r->maxphyaddr);
 	bool large = leaf && level < f->levels - 1u;
 	u64 mask = 0;
 
 	if (f->entry_bytes == 4) /* table 4-4: bits 20:13 are address bits 39:32 (PSE-36) */
 		return large ? bits(21, MIN(m, 40u) - 19) : 0;
 	mask = bits(f->high_reserved, m);
-	if (!nx_enabled(w))
+	if (!nx_enabled(r, f))
 		mask |= PTE_NX;
 	if (large)
 		mask |= bits(shift - 1, 13); /* bit 12 is PAT */
 	else if (!leaf && f->ps_reserved)
 		mask |= PTE_PS; /* it would be a leaf if this level had large pages */
 	return mask;
+}
+
+u64 guest_reserved_bits(const struct walk_regs *r, unsigned level, bool leaf)
+{
+	const struct format *f = select_format(r);
+
+	return reserved_bits(r, f, f->levels - level, leaf);
+}
+
+bool guest_entry_is_leaf(const struct walk_regs *r, unsigned level, u64 entry)
+{
+	const struct format *f = select_format(r);
+
+	return is_leaf(r, f, f->levels - level, entry);
 }
 
 /** The physical address in an entry that maps 2^shift bytes, or a table (shift 12). */
@@ -181,54 +193,68 @@ static bool replace_entry(const struct format *f, void *ptr, u64 old, u64 new)
 						     __ATOMIC_RELAXED);
 }
 
-static bool is_user(const struct walk *w)
+static bool is_user(u32 access)
 {
-	return (w->access & (WALK_USER | WALK_IMPLICIT)) == WALK_USER;
+	return (access & (WALK_USER | WALK_IMPLICIT)) == WALK_USER;
 }
 
-/** Section 4.7 "Page-Fault Exceptions": the error code, given P, RSVD and PK. */
+/** Section 4.7 "Page-Fault Exceptions". */
+u32 guest_fault_code(const struct walk_regs *r, u32 access, u32 pferr)
+{
+	if (access & WALK_WRITE)
+		pferr |= PFERR_WRITE;
+	if (is_user(access))
+		pferr |= PFERR_USER;
+	if (access & WALK_FETCH && (r->cr4 & CR4_SMEP || (r->efer & EFER_NXE && r->cr4 & CR4_PAE)))
+		pferr |= PFERR_FETCH;
+	return pferr;
+}
+
 static enum walk_status fault(const struct walk *w, u32 pferr, struct walk_result *out)
 {
-	if (w->access & WALK_WRITE)
-		pferr |= PFERR_WRITE;
-	if (is_user(w))
-		pferr |= PFERR_USER;
-	if (w->access & WALK_FETCH && (w->regs->cr4 & CR4_SMEP || nx_enabled(w)))
-		pferr |= PFERR_FETCH;
-	out->pferr = pferr;
+	out->pferr = guest_fault_code(w->regs, w->access, pferr);
 	return WALK_FAULT;
 }
 
 /** Section 4.6.2 "Protection Keys": PKRU governs data accesses to user-mode addresses, a
  *  supervisor's as well. */
-static bool pkru_denies(const struct walk *w, u64 leaf)
+static bool pkru_denies(const struct walk_regs *r, u32 access, u64 leaf)
 {
-	const struct walk_regs *r = w->regs;
 	u32 key_bits = r->pkru >> (2 * PTE_PKEY(leaf));
 	bool ad = key_bits & 1, wd = key_bits & 2;
 
-	if (w->format != &format_4level || !(r->cr4 & CR4_PKE) || !w->user ||
-	    w->access & WALK_FETCH)
-		return false;
-	return ad || (wd && w->access & WALK_WRITE && (is_user(w) || r->cr0 & CR0_WP));
+	return ad || (wd && access & WALK_WRITE && (is_user(access) || r->cr0 & CR0_WP));
 }
 
 /** Section 4.6.1 "Determination of Access Rights", bullet by bullet. */
-static bool rights_allow(const struct walk *w)
+static bool rights_allow(const struct walk_regs *r, u32 access, const struct walk_rights *rights)
 {
-	const struct walk_regs *r = w->regs;
-	bool write = w->access & WALK_WRITE, fetch = w->access & WALK_FETCH;
+	bool write = access & WALK_WRITE, fetch = access & WALK_FETCH;
 
-	if (is_user(w)) {
-		if (!w->user || (fetch && w->nx))
+	if (is_user(access)) {
+		if (!rights->user || (fetch && rights->nx))
 			return false;
-		return !write || w->writable;
+		return !write || rights->writable;
 	}
 	if (fetch)
-		return !w->nx && !(w->user && r->cr4 & CR4_SMEP);
-	if (w->user && r->cr4 & CR4_SMAP && (w->access & WALK_IMPLICIT || !(r->rflags & RFLAGS_AC)))
+		return !rights->nx && !(rights->user && r->cr4 & CR4_SMEP);
+	if (rights->user && r->cr4 & CR4_SMAP &&
+	    (access & WALK_IMPLICIT || !(r->rflags & RFLAGS_AC)))
 		return false;
-	return !write || w->writable || !(r->cr0 & CR0_WP);
+	return !write || rights->writable || !(r->cr0 & CR0_WP);
+}
+
+u32 guest_access_denied(const struct walk_regs *r, u32 access, const struct walk_rights *rights,
+			u64 leaf)
+{
+	bool keys =
+		r->cr4 & CR4_PKE && r->efer & EFER_LMA && rights->user && !(access & WALK_FETCH);
+
+	if (keys && pkru_denies(r, access, leaf))
+		return guest_fault_code(r, access, PFERR_PRESENT | PFERR_PK);
+	if (!rights_allow(r, access, rights))
+		return guest_fault_code(r, access, PFERR_PRESENT);
+	return 0;
 }
 
 /** From the root to the leaf: fills `path` and the rights. */
@@ -250,16 +276,17 @@ static enum walk_status descend(struct walk *w, u64 table, struct walk_result *o
 		entry = load_entry(f, ptr);
 		if (!(entry & PTE_P))
 			return fault(w, 0, out);
-		leaf = is_leaf(w, level, entry);
-		if (entry & reserved_bits(w, level, leaf))
+		leaf = is_leaf(w->regs, f, level, entry);
+		if (entry & reserved_bits(w->regs, f, level, leaf))
 			return fault(w, PFERR_PRESENT | PFERR_RSVD, out);
 
 		w->path[level].ptr = ptr;
+		w->path[level].table = table;
 		w->path[level].entry = entry;
 		w->depth = level + 1;
-		w->user &= !!(entry & PTE_U);
-		w->writable &= !!(entry & PTE_W);
-		w->nx |= entry & PTE_NX && nx_enabled(w);
+		w->rights.user &= !!(entry & PTE_U);
+		w->rights.writable &= !!(entry & PTE_W);
+		w->rights.nx |= entry & PTE_NX && nx_enabled(w->regs, f);
 		if (leaf)
 			return WALK_OK;
 		table = entry_address(w, entry, PAGE_SHIFT);
@@ -302,8 +329,22 @@ static u64 effective_gva(const struct walk_regs *r, u64 gva)
 	return select_format(r) == &format_4level ? gva : (u32)gva;
 }
 
+static void store_path(const struct walk *w, struct walk_path *path)
+{
+	path->depth = w->depth;
+	for (unsigned i = 0; i < w->depth; i++)
+		path->step[i] = (struct walk_step){.table = GPA(w->path[i].table),
+						   .entry = w->path[i].entry};
+}
+
 enum walk_status guest_walk(const struct gmem *gm, const struct walk_regs *r, gva_t gva, u32 access,
 			    struct walk_result *out)
+{
+	return guest_walk_path(gm, r, gva, access, out, NULL);
+}
+
+enum walk_status guest_walk_path(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
+				 u32 access, struct walk_result *out, struct walk_path *path)
 {
 	struct walk w = {.gm = gm, .regs = r, .format = select_format(r), .access = access};
 	enum walk_status status;
@@ -317,22 +358,23 @@ enum walk_status guest_walk(const struct gmem *gm, const struct walk_regs *r, gv
 		return WALK_OK;
 	}
 	do {
-		w.user = w.writable = true;
-		w.nx = false;
+		w.rights = (struct walk_rights){.user = true, .writable = true};
 		if (!root(&w, &table))
 			return fault(&w, 0, out);
 		status = descend(&w, table, out);
 		if (status != WALK_OK)
 			return status;
-		w.pk_denied = pkru_denies(&w, w.path[w.depth - 1].entry);
-		if (w.pk_denied || !rights_allow(&w))
-			return fault(&w, PFERR_PRESENT | (w.pk_denied ? PFERR_PK : 0), out);
+		out->pferr = guest_access_denied(r, access, &w.rights, w.path[w.depth - 1].entry);
+		if (out->pferr)
+			return WALK_FAULT;
 	} while (!(access & WALK_NO_AD) && !set_accessed_dirty(&w));
 
 	shift = w.format->level[w.depth - 1].shift;
 	out->leaf = w.path[w.depth - 1].entry;
 	out->page_size = BIT(shift);
 	out->gpa = GPA(entry_address(&w, out->leaf, shift) | (w.gva & (BIT(shift) - 1)));
+	if (path)
+		store_path(&w, path);
 	return WALK_OK;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The guest's page tables, walked in software by the SDM's rules (volume 3, chapter 4 "Paging"):
  * 32-bit, PAE and 4-level paging, with permissions, reserved bits, and the accessed and dirty
- * flags. Used to fetch and emulate instructions, and later by the shadow MMU.
+ * flags. Used to fetch and emulate instructions, and by the shadow MMU.
  */
 #ifndef TV_WALK_H
 #define TV_WALK_H
@@ -55,6 +55,46 @@ struct walk_result {
  *  ignored; in it, a canonical address is the caller's duty. */
 enum walk_status guest_walk(const struct gmem *gm, const struct walk_regs *r, gva_t gva, u32 access,
 			    struct walk_result *out);
+
+#define WALK_MAX_DEPTH 4
+
+/** The entries that a translation went through, from the root on; none with paging off. */
+struct walk_path {
+	unsigned depth;
+	struct walk_step {
+		gpa_t table; /* the structure that holds the entry */
+		u64 entry;   /* after A/D updates */
+	} step[WALK_MAX_DEPTH];
+};
+
+/** guest_walk() that also tells, on WALK_OK, which way it went. */
+enum walk_status guest_walk_path(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
+				 u32 access, struct walk_result *out, struct walk_path *path);
+
+/*
+ * The rules of a walk one by one, for those who keep translations. `level` counts from 1, the page
+ * table, upwards.
+ */
+
+/** The rights that all entries of a path together give (section 4.6.1). */
+struct walk_rights {
+	bool user, writable, nx;
+};
+
+/** Does a present entry at `level` map a page? Paging is on. */
+bool guest_entry_is_leaf(const struct walk_regs *r, unsigned level, u64 entry);
+
+/** Bits that must be 0 in a present entry at `level` that maps a page, or does not. Paging is on.
+ */
+u64 guest_reserved_bits(const struct walk_regs *r, unsigned level, bool leaf);
+
+/** Does this combination of rights forbid the access? 0, or the error code of the fault. `leaf`
+ *  holds the protection key. */
+u32 guest_access_denied(const struct walk_regs *r, u32 access, const struct walk_rights *rights,
+			u64 leaf);
+
+/** The error code of a fault with these P, RSVD and PK bits. */
+u32 guest_fault_code(const struct walk_regs *r, u32 access, u32 pferr);
 
 /** Load the PAE PDPTE registers from CR3; false where a reserved bit is set (#GP) or not RAM. */
 bool guest_load_pdptes(const struct gmem *gm, u64 cr3, u8 maxphyaddr, u64 pdpte[4]);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* Page faults: the guest's own, and those of entries that are not there yet. */
+#include "mmu.h"
+
+/** Entries looked at around one that was asked for: a guest maps files so many pages at a time. */
+#define PREFETCH_WINDOW 16u
+
+/** Pages that one fault can need: one at each level. */
+#define PAGES_NEEDED 5
+
+/** A page fault on its way. */
+struct fault {
+	struct shadow *s;
+	struct shadow_vcpu *vc;
+	const struct walk_regs *regs;
+	u64 gva;
+	u32 access; /* WALK_* */
+	struct paging_fault *out;
+	enum shadow_counter outcome; /* what an entry that is made counts as */
+};
+
+static enum paging_verdict reflect(struct fault *f, u32 pferr)
+{
+	f->out->pferr = pferr;
+	count(f->s, SHADOW_REFLECTED);
+	return PAGING_REFLECT;
+}
+
+static enum paging_verdict mmio(struct fault *f, u64 gfn)
+{
+	f->out->gpa = GPA(gfn << PAGE_SHIFT | (f->gva & ~PAGE_MASK));
+	count(f->s, SHADOW_MMIO);
+	return PAGING_MMIO;
+}
+
+/** All that the guest's tables ask for was there. Another processor was faster, or it was an
+ * implicit access of the supervisor's, to a descriptor table for example: SMAP forbids those
+ * whatever RFLAGS.AC says, and nothing but this tells them apart from others. */
+static enum paging_verdict spurious(struct fault *f)
+{
+	const u64 smap = X86_CR4_SMAP;
+	struct walk_result out;
+
+	if (f->regs->cr4 & smap && !(f->access & (WALK_FETCH | WALK_USER | WALK_IMPLICIT)) &&
+	    guest_walk(f->s->gm, f->regs, GVA(f->gva), f->access | WALK_IMPLICIT | WALK_NO_AD,
+		       &out) == WALK_FAULT)
+		return reflect(f, out.pferr);
+	count(f->s, SHADOW_SPURIOUS);
+	return PAGING_RETRY;
+}
+
+/** Does the processor have to forget what it knows of `old`, now that it is `new`? More rights it
+ *  finds out by itself. */
+static bool lost_rights(u64 old, u64 new)
+{
+	return (old & ~new &(PTE_W | PTE_U)) || (new & ~old &PTE_NX) ||
+	       ((old ^ new) & ~(PTE_W | PTE_U | PTE_NX | PTE_D));
+}
+
+/** The entry at `ref` becomes `spte`. */
+static enum paging_verdict put(struct fault *f, u32 ref, u64 spte, u64 snap, const struct target *t)
+{
+	struct shadow *s = f->s;
+	u64 old = s->spt[ref];
+
+	if (old == spte) {
+		s->snap[ref] = snap;
+		return spurious(f);
+	}
+	count(s, f->outcome);
+	if ((old & PTE_P) && !((old ^ spte) & (SPTE_ADDR_MASK | PTE_PS))) {
+		__atomic_store_n(&s->spt[ref], spte, __ATOMIC_RELEASE);
+		s->snap[ref] = snap;
+		if (lost_rights(old, spte))
+			want_flush_all(s);
+		return PAGING_RETRY;
+	}
+	spte_drop(s, ref);
+	spte_install(s, ref, spte, snap, t->list);
+	return PAGING_RETRY;
+}
+
+/** Writes to what the supervisor may only read, with CR0.WP=0. */
+static bool fold(const struct fault *f)
+{
+	return (f->access & (WALK_WRITE | WALK_USER)) == WALK_WRITE;
+}
+
+/** `entry` lets the access pass: map the frame at `ref`, in a page table. */
+static enum paging_verdict map_small(struct fault *f, u32 ref, u64 entry, u64 gfn)
+{
+	struct shadow *s = f->s;
+	struct shadow_page *sp = page_of_ref(s, ref);
+	union role role = sp->role;
+	struct target t;
+	u64 spte;
+
+	if (!frames_find(s, gfn, &t))
+		return mmio(f, gfn);
+	if ((*t.list & HEAD_PROTECTED) && f->access & WALK_WRITE) {
+		unprotect_frame(s, gfn, t.list);
+		f->outcome = SHADOW_WRITE_PROTECT;
+	}
+	spte = t.hpa | compose_leaf(s, role, 1, role.direct ? role_entry(role) : entry,
+				    frames_type(s, &t, gfn), fold(f));
+	if (*t.list & HEAD_PROTECTED)
+		spte &= ~PTE_W;
+	sp->referenced = true;
+	return put(f, ref, spte, role.direct ? 0 : entry, &t);
+}
+
+static enum paging_verdict map_large(struct fault *f, u32 ref, u64 entry, u64 gfn,
+				     const struct target *t)
+{
+	struct shadow *s = f->s;
+	union role role = page_of_ref(s, ref)->role;
+	u64 e = role.direct ? role_entry(role) : entry;
+
+	return put(f, ref, t->hpa | compose_leaf(s, role, 2, e, frames_type(s, t, gfn), fold(f)),
+		   entry, t);
+}
+
+/** Page-table entries beside `ref` that could be asked for next. */
+static void prefetch_around(struct shadow *s, u32 ref)
+{
+	struct shadow_page *sp = page_of_ref(s, ref);
+	unsigned first = ref % SHADOW_ENTRIES & ~(PREFETCH_WINDOW - 1);
+	u64 present = sp->bitmap[first / 64] >> first % 64;
+
+	for (unsigned i = 0; i < PREFETCH_WINDOW; i++) {
+		u64 entry;
+
+		if (present >> i & 1)
+			continue;
+		entry = read_guest_entry(sp, first + i);
+		if ((entry & PTE_P) && prefetch(s, sp, first + i, entry))
+			count(s, SHADOW_PREFETCHES);
+	}
+}
+
+static void add_rights(struct walk_rights *rights, u64 entry)
+{
+	rights->user &= !!(entry & PTE_U);
+	rights->writable &= !!(entry & PTE_W);
+	rights->nx |= !!(entry & PTE_NX);
+}
+
+/** Down the links, as far as each was made from the guest's entry as it is now: the entry of the
+ *  page table, or NO_REF. `rights` are those of the entries above it. */
+static u32 descend(const struct shadow *s, const struct shadow_vcpu *vc, u64 gva,
+		   struct walk_rights *rights)
+{
+	const struct shadow_page *sp = root_of(s, vc, gva);
+
+	*rights = (struct walk_rights){.user = true, .writable = true};
+	while (sp && !sp->role.direct) {
+		unsigned index = level_index(gva, sp->role.level);
+		u32 ref = ref_of(s, sp, index);
+		u64 entry, spte = s->spt[ref];
+
+		if (sp->role.level == 1)
+			return ref;
+		entry = read_guest_entry(sp, index);
+		if (!(spte & PTE_P) || (spte & PTE_PS) || entry != s->snap[ref])
+			return NO_REF;
+		add_rights(rights, entry);
+		sp = child_of(s, spte);
+	}
+	return NO_REF;
+}
+
+static bool set_guest_entry(const struct shadow_page *sp, unsigned index, u64 old, u64 new)
+{
+	u32 old32 = (u32)old;
+
+	if (sp->role.mode == MODE_32BIT)
+		return __atomic_compare_exchange_n((u32 *)sp->table + index, &old32, (u32) new,
+						   false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n((u64 *)sp->table + index, &old, new, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/** The common case: every table on the way is known. False: it was not so after all. */
+static bool quick(struct fault *f, enum paging_verdict *verdict)
+{
+	struct shadow *s = f->s;
+	struct walk_rights rights;
+	u32 ref = descend(s, f->vc, f->gva, &rights), pferr;
+	struct shadow_page *sp = page_of_ref(s, ref);
+	unsigned index = ref % SHADOW_ENTRIES;
+	u64 entry, new;
+
+	if (ref == NO_REF)
+		return false;
+	entry = read_guest_entry(sp, index);
+	if (!(entry & PTE_P)) {
+		*verdict = reflect(f, guest_fault_code(f->regs, f->access, 0));
+		return true;
+	}
+	if (entry & s->pte_reserved[sp->role.mode][sp->role.nxe]) {
+		*verdict = reflect(
+			f, guest_fault_code(f->regs, f->access, PFERR_PRESENT | PFERR_RSVD));
+		return true;
+	}
+	add_rights(&rights, entry);
+	pferr = guest_access_denied(f->regs, f->access, &rights, entry);
+	if (pferr) {
+		*verdict = reflect(f, pferr);
+		return true;
+	}
+	new = entry | PTE_A | (f->access & WALK_WRITE ? PTE_D : 0);
+	if (new != entry && !set_guest_entry(sp, index, entry, new))
+		return false;
+	*verdict = map_small(f, ref, new, (new &SPTE_ADDR_MASK) >> PAGE_SHIFT);
+	if (*verdict == PAGING_RETRY)
+		prefetch_around(s, ref);
+	return true;
+}
+
+/** From the root down to what maps `gfn`, with the guest's entries in `path`; tables that are
+ * missing are made. */
+static enum paging_verdict map(struct fault *f, const struct walk_path *path, u64 gfn)
+{
+	struct shadow *s = f->s;
+	struct shadow_page *sp = root_of(s, f->vc, f->gva);
+	struct target t;
+
+	for (unsigned step = 0;; step++) {
+		unsigned level = sp->role.level, index = level_index(f->gva, level);
+		u32 ref = ref_of(s, sp, index);
+		u64 entry = sp->role.direct ? 0 : path->step[step].entry;
+		bool leaf = sp->role.direct || step == path->depth - 1;
+		bool linked =
+			(s->spt[ref] & PTE_P) && !(s->spt[ref] & PTE_PS) && s->snap[ref] == entry;
+
+		if (level == 1)
+			return map_small(f, ref, entry, gfn);
+		/* What is mapped in small pages already stays so. */
+		if (leaf && level == 2 && !linked && frames_find_large(s, gfn, &t))
+			return map_large(f, ref, entry, gfn, &t);
+		sp = link_child(s, ref, entry, leaf);
+	}
+}
+
+/** By the guest's tables themselves. */
+static enum paging_verdict slow(struct fault *f)
+{
+	struct walk_result out;
+	struct walk_path path = {0};
+	struct target t;
+
+	switch (guest_walk_path(f->s->gm, f->regs, GVA(f->gva), f->access, &out, &path)) {
+	case WALK_FAULT:
+		return reflect(f, out.pferr);
+	case WALK_NOT_RAM:
+		f->out->gpa = out.gpa;
+		return PAGING_LOST_TABLE;
+	case WALK_OK:
+		break;
+	}
+	/* No tables are made for what is not memory. */
+	if (!frames_find(f->s, out.gpa.v >> PAGE_SHIFT, &t))
+		return mmio(f, out.gpa.v >> PAGE_SHIFT);
+	return map(f, &path, out.gpa.v >> PAGE_SHIFT);
+}
+
+static u32 access_of(const struct walk_regs *r, u32 pferr)
+{
+	u32 access = pferr & PFERR_WRITE ? WALK_WRITE : WALK_READ;
+
+	/* EFER.NXE is 1 for the processor: the bit tells of every fetch. */
+	if (pferr & PFERR_FETCH)
+		access |= WALK_FETCH;
+	if (pferr & PFERR_USER)
+		access |= WALK_USER;
+	else if (r->cpl == 3)
+		access |= WALK_IMPLICIT;
+	return access;
+}
+
+enum paging_verdict shadow_page_fault(struct paging *p, unsigned vcpu, const struct walk_regs *r,
+				      gva_t gva, u32 pferr, struct paging_fault *out)
+{
+	struct shadow *s = to_shadow(p);
+	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+	struct fault f = {
+		.s = s,
+		.vc = vc,
+		.regs = r,
+		.gva = vc->levels == 4 ? gva.v : (u32)gva.v,
+		.access = access_of(r, pferr),
+		.out = out,
+		.outcome = SHADOW_FILLS,
+	};
+	enum paging_verdict verdict;
+
+	count(s, SHADOW_FAULTS);
+	pool_reserve(s, PAGES_NEEDED);
+	if (!quick(&f, &verdict))
+		verdict = slow(&f);
+	op_end(s);
+	return verdict;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces: loading one, and what the guest invalidates in it. */
+#include "mmu.h"
+
+#define PAGES_NEEDED 4
+
+/** The "frame" of a root that lies where no memory is: nothing is ever filled there. */
+#define NOWHERE (~0ull >> PAGE_SHIFT)
+
+#define CR3_ADDR_32 0xfffff000ull
+#define MODE_CR0 (X86_CR0_PG | X86_CR0_WP)
+#define MODE_CR4 (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_SMEP)
+#define MODE_EFER (EFER_LMA | EFER_NX)
+
+static bool same_mode(const struct walk_regs *a, const struct walk_regs *b)
+{
+	return !(((a->cr0 ^ b->cr0) & MODE_CR0) | ((a->cr4 ^ b->cr4) & MODE_CR4) |
+		 ((a->efer ^ b->efer) & MODE_EFER));
+}
+
+/** Work out what the registers mean. */
+static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk_regs *r)
+{
+	bool pae = r->cr4 & X86_CR4_PAE, lma = r->efer & EFER_LMA;
+
+	s->maxphyaddr = r->maxphyaddr;
+	s->has_1g = r->has_1g;
+	vc->paging = r->cr0 & X86_CR0_PG;
+	vc->levels = vc->paging && lma ? 4 : 2;
+	vc->role = (union role){.level = vc->levels, .access = ACCESS_ALL};
+	if (!vc->paging) {
+		vc->role.direct = 1;
+		vc->role.pat = ROLE_NO_PAT;
+		return;
+	}
+	vc->role.mode = lma ? MODE_4LEVEL : pae ? MODE_PAE : MODE_32BIT;
+	vc->role.nxe = pae && (r->efer & EFER_NX);
+	vc->role.pse = vc->role.mode == MODE_32BIT && (r->cr4 & X86_CR4_PSE);
+	vc->role.wp0 = !(r->cr0 & X86_CR0_WP);
+	vc->role.smep = vc->role.wp0 && (r->cr4 & X86_CR4_SMEP);
+	s->pte_reserved[vc->role.mode][vc->role.nxe] = guest_reserved_bits(r, 1, true);
+}
+
+static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)
+{
+	const void *table = role.direct ? NULL : guest_table(s, gfn, role);
+	struct shadow_page *sp;
+
+	if (!table && !role.direct) {
+		role = (union role){.level = role.level, .direct = 1};
+		gfn = NOWHERE;
+	}
+	sp = page_find(s, gfn, role);
+	if (sp) {
+		count(s, SHADOW_ROOTS_CACHED);
+		sp->referenced = true;
+		return sp;
+	}
+	sp = page_create(s, gfn, role, table);
+	adopt(s, sp, role.level == 4 ? page_number(s, sp) : OWNER_SHARED);
+	prefill(s, sp);
+	return sp;
+}
+
+/** The frame and quadrant of root `i`; false: there is none. */
+static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, unsigned i, u64 *gfn,
+		       union role *role)
+{
+	const struct walk_regs *r = &vc->regs;
+	u64 mask = ((1ull << s->maxphyaddr) - 1) & PAGE_MASK;
+
+	*role = vc->role;
+	if (!vc->paging) {
+		*gfn = (u64)i << (30 - PAGE_SHIFT);
+		return true;
+	}
+	switch (vc->role.mode) {
+	case MODE_4LEVEL:
+		*gfn = (r->cr3 & mask) >> PAGE_SHIFT;
+		return i == 0;
+	case MODE_PAE:
+		*gfn = (r->pdpte[i] & mask) >> PAGE_SHIFT;
+		return r->pdpte[i] & PTE_P;
+	default:
+		role->quadrant = i & 3;
+		*gfn = (r->cr3 & CR3_ADDR_32) >> PAGE_SHIFT;
+		return true;
+	}
+}
+
+/** The new roots in place of the old; pinned, so that nothing reclaims them. */
+static void set_roots(struct shadow *s, struct shadow_vcpu *vc)
+{
+	u32 old[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		union role role;
+		u64 gfn;
+		u32 n = 0;
+
+		if (root_frame(s, vc, i, &gfn, &role)) {
+			n = page_number(s, get_root(s, gfn, role));
+			s->page[n].pins++;
+		}
+		old[i] = vc->root[i];
+		vc->root[i] = n;
+		vc->pdpt[i] = n ? page_hpa(s, &s->page[n]) | PTE_P : 0;
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		if (old[i])
+			s->page[old[i]].pins--;
+	}
+}
+
+static void sync_all(struct shadow *s, const struct shadow_vcpu *vc)
+{
+	u32 owner = root_owner(vc);
+
+	sync_lists(s, owner, UNSYNC_UPPER);
+	sync_lists(s, owner, UNSYNC_LEAF);
+	prune_lists(s, owner);
+	want_flush_all(s);
+}
+
+hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
+{
+	struct shadow *s = to_shadow(p);
+	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+
+	count(s, SHADOW_LOADS);
+	if (!vc->levels || !same_mode(&vc->regs, r))
+		set_mode(s, vc, r);
+	vc->regs = *r;
+	pool_reserve(s, PAGES_NEEDED);
+	set_roots(s, vc);
+	sync_all(s, vc);
+	op_end(s);
+	return vc->levels == 4 ? HPA(page_hpa(s, &s->page[vc->root[0]])) : vc->pdpt_hpa;
+}
+
+void shadow_flush(struct paging *p, unsigned vcpu)
+{
+	struct shadow *s = to_shadow(p);
+
+	sync_all(s, &s->vcpu[vcpu]);
+	op_end(s);
+}
+
+/** Compare the entry that maps `gva`, if it is in a page table that the guest may write. */
+static void invalidate_entry(struct shadow *s, const struct shadow_vcpu *vc, u64 gva)
+{
+	struct shadow_page *sp = root_of(s, vc, gva);
+
+	while (sp && !sp->role.direct) {
+		unsigned index = level_index(gva, sp->role.level);
+		u32 ref = ref_of(s, sp, index);
+		u64 entry;
+
+		if (sp->role.level > 1) {
+			if (!(s->spt[ref] & PTE_P) || (s->spt[ref] & PTE_PS))
+				return;
+			sp = child_of(s, s->spt[ref]);
+			continue;
+		}
+		entry = read_guest_entry(sp, index);
+		if ((s->spt[ref] & PTE_P)) {
+			count(s, SHADOW_INVLPG_MAPPED);
+			if (entry == s->snap[ref])
+				return;
+			spte_drop(s, ref);
+			count(s, SHADOW_SYNC_CHANGES);
+		}
+		prefetch(s, sp, index, entry);
+		return;
+	}
+}
+
+void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, gva_t gva)
+{
+	struct shadow *s = to_shadow(p);
+	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+	enum shadow_flush before;
+
+	(void)r;
+	count(s, SHADOW_INVLPG);
+	/* The processor's caches of the tables above page tables go, whatever the address (section
+	 * 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */
+	sync_lists(s, root_owner(vc), UNSYNC_UPPER);
+	before = s->flush;
+	invalidate_entry(s, vc, vc->levels == 4 ? gva.v : (u32)gva.v);
+	/* Other addresses that the same entry maps are stale until the guest invalidates them, too:
+	 * that flushes them, whether or not the entry changes then. */
+	if (before == FLUSH_NOTHING) {
+		s->flush = FLUSH_ADDRESS;
+		s->flush_gva = gva;
+	}
+	op_end(s);
+}
+
+void flush_now(struct shadow *s)
+{
+	enum shadow_flush what = s->flush;
+
+	s->flush = FLUSH_NOTHING;
+	if (what == FLUSH_ADDRESS && s->env.invalidate_gva) {
+		count(s, SHADOW_FLUSHES_GVA);
+		s->env.invalidate_gva(s->env.ctx, s->flush_gva);
+	} else if (what != FLUSH_NOTHING) {
+		count(s, SHADOW_FLUSHES);
+		s->env.invalidate(s->env.ctx);
+	}
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Shadow entries: what is in them, and the lists they are on. */
+#include "mmu.h"
+
+/** A list is doubly linked by entry numbers, so that an entry leaves it in one step however long a
+ *  guest makes it. Flags stay in the head. */
+static void list_add(struct shadow *s, u32 *head, u32 ref)
+{
+	u32 next = *head & HEAD_REF_MASK;
+
+	s->link[ref] = (struct shadow_link){.next = next, .prev = NO_REF};
+	if (next)
+		s->link[next].prev = ref;
+	*head = (*head & ~HEAD_REF_MASK) | ref;
+}
+
+static void list_remove(struct shadow *s, u32 *head, u32 ref)
+{
+	struct shadow_link l = s->link[ref];
+
+	if (l.prev)
+		s->link[l.prev].next = l.next;
+	else
+		*head = (*head & ~HEAD_REF_MASK) | l.next;
+	if (l.next)
+		s->link[l.next].prev = l.prev;
+}
+
+void spte_install(struct shadow *s, u32 ref, u64 spte, u64 snap, u32 *list)
+{
+	struct shadow_page *sp = page_of_ref(s, ref);
+
+	s->snap[ref] = snap;
+	list_add(s, list, ref);
+	sp->bitmap[ref / 64 % ARRAY_SIZE(sp->bitmap)] |= BIT(ref % 64);
+	sp->present++;
+	__atomic_store_n(&s->spt[ref], spte, __ATOMIC_RELEASE);
+}
+
+void spte_drop(struct shadow *s, u32 ref)
+{
+	struct shadow_page *sp = page_of_ref(s, ref);
+	u64 spte = s->spt[ref];
+
+	if (!(spte & PTE_P))
+		return;
+	__atomic_store_n(&s->spt[ref], 0, __ATOMIC_RELEASE);
+	list_remove(s,
+		    spte_is_leaf(spte, sp->role.level) ? frames_list(s, spte, sp->role.level)
+						       : &child_of(s, spte)->parents,
+		    ref);
+	sp->bitmap[ref / 64 % ARRAY_SIZE(sp->bitmap)] &= ~BIT(ref % 64);
+	sp->present--;
+	want_flush_all(s);
+}
+
+void spte_drop_list(struct shadow *s, u32 *list)
+{
+	while (*list & HEAD_REF_MASK)
+		spte_drop(s, *list & HEAD_REF_MASK);
+}
+
+/** Memory types as numbered in SHADOW_PAT. */
+static unsigned pat_index_of(u8 type)
+{
+	switch (type) {
+	case MEMTYPE_WB:
+		return 0;
+	case MEMTYPE_WC:
+		return 1;
+	case MEMTYPE_WT:
+		return 4;
+	case MEMTYPE_WP:
+		return 5;
+	default: /* UC, and UC- where no MTRR may change it */
+		return 3;
+	}
+}
+
+#define PAT_UC_MINUS 7
+
+/** SDM volume 3, table 12-7 "Effective Page-Level Memory Types for Pentium III and More Recent
+ *  Processor Families". */
+static u8 effective_type(u8 mtrr, u8 pat)
+{
+	if (pat == MEMTYPE_UC || pat == MEMTYPE_WC)
+		return pat;
+	if (pat == PAT_UC_MINUS)
+		return mtrr == MEMTYPE_WC || mtrr == MEMTYPE_WP ? MEMTYPE_WC : MEMTYPE_UC;
+	switch (mtrr) {
+	case MEMTYPE_WB:
+		return pat;
+	case MEMTYPE_WT:
+		return pat == MEMTYPE_WP ? MEMTYPE_WP : MEMTYPE_WT;
+	case MEMTYPE_WP:
+		return pat == MEMTYPE_WT ? MEMTYPE_WT : MEMTYPE_WP;
+	case MEMTYPE_WC:
+		return pat == MEMTYPE_WB ? MEMTYPE_WC : MEMTYPE_UC;
+	default:
+		return MEMTYPE_UC;
+	}
+}
+
+void spte_init_types(struct shadow *s)
+{
+	for (unsigned mtrr = 0; mtrr < 8; mtrr++) {
+		for (unsigned i = 0; i <= ROLE_NO_PAT; i++) {
+			u8 pat = i == ROLE_NO_PAT ? MEMTYPE_WB : s->pat >> (8 * i) & 7;
+			unsigned n = pat_index_of(effective_type((u8)mtrr, pat));
+
+			s->type_bits[mtrr][i] = (n & 1 ? PTE_PWT : 0) | (n & 2 ? PTE_PCD : 0) |
+						(n & 4 ? SPTE_PAT_4K : 0);
+		}
+	}
+}
+
+unsigned guest_pat_index(u64 entry, bool large)
+{
+	return (entry & PTE_PWT ? 1 : 0) | (entry & PTE_PCD ? 2 : 0) |
+	       (entry & (large ? SPTE_PAT_LARGE : SPTE_PAT_4K) ? 4 : 0);
+}
+
+u64 role_entry(union role role)
+{
+	return PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | (role.global ? PTE_G : 0) |
+	       (u64)role.pkey << 59;
+}
+
+/** The rights of a leaf where CR0.WP is 0. The entries above it allow everything: the path's rights
+ * are all here. What the supervisor may only read, it may write: pages that are not the user's, for
+ * good; a page that the user may read, with its writes as long as the user keeps away ("folded":
+ * then it is the supervisor's alone, who under SMEP still must not execute there). */
+static u64 rights_without_wp(union role role, u64 bits, u64 entry, bool fold)
+{
+	if (!(role.access & ACCESS_U))
+		bits &= ~PTE_U;
+	if (!(role.access & ACCESS_X))
+		bits |= PTE_NX;
+	if (!(role.access & ACCESS_W))
+		bits &= ~PTE_W;
+	if ((bits & PTE_W) || !(entry & PTE_D))
+		return bits;
+	if (!(bits & PTE_U))
+		return bits | PTE_W;
+	if (!fold)
+		return bits;
+	return (bits & ~PTE_U) | PTE_W | (role.smep ? PTE_NX : 0);
+}
+
+u64 compose_leaf(const struct shadow *s, union role role, unsigned level, u64 entry, u8 type,
+		 bool fold)
+{
+	/* The hardware's own A and D are set, so that it has nothing to write here. */
+	u64 bits = PTE_P | PTE_A | (entry & (PTE_U | PTE_G));
+	u64 memtype;
+	bool large = level > 1;
+
+	if ((entry & (PTE_W | PTE_D)) == (PTE_W | PTE_D))
+		bits |= PTE_W;
+	/* Bits 63:59 are what they are for the guest: a reserved one would not have come here. In
+	 * 32-bit paging there are none. */
+	bits |= entry & PTE_NX;
+	if (role.mode == MODE_4LEVEL || role.direct)
+		bits |= entry & SPTE_PKEY_MASK;
+	memtype = s->type_bits[type & 7][role.direct ? role.pat : guest_pat_index(entry, large)];
+	if (large) {
+		bits |= PTE_PS;
+		if (memtype & SPTE_PAT_4K)
+			memtype = (memtype & ~SPTE_PAT_4K) | SPTE_PAT_LARGE;
+	}
+	bits |= memtype;
+	if (role.wp0)
+		bits = rights_without_wp(role, bits, entry, fold);
+	return bits & PTE_W ? bits | PTE_D : bits;
+}
+
+u64 compose_link(union role parent, u64 entry, bool leaf)
+{
+	u64 bits = PTE_P | PTE_A;
+
+	if (parent.direct)
+		return bits | PTE_W | PTE_U;
+	/* The dirty flag of a large page that is mapped in small ones is kept here. */
+	if ((parent.wp0 || (entry & PTE_W)) && (!leaf || (entry & PTE_D)))
+		bits |= PTE_W;
+	return bits | (parent.wp0 ? PTE_U : entry & (PTE_U | PTE_NX));
+}
+
+u64 entry_frame(const struct shadow_page *sp, unsigned index, u64 entry, bool leaf)
+{
+	/* PSE-36: bits 20:13 are address bits 39:32 (table 4-4). */
+	if (sp->role.direct)
+		return sp->gfn + index * level_frames(sp->role.level);
+	if (sp->role.mode == MODE_32BIT && sp->role.level == 2 && leaf)
+		return (entry >> 22 & 0x3ff) << 10 | (entry >> 13 & 0xff) << 20 |
+		       (u64)(index & 1) << 9;
+	if (leaf)
+		return (entry & SPTE_ADDR_MASK) >> PAGE_SHIFT & ~(level_frames(sp->role.level) - 1);
+	return (entry & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+}

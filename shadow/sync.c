@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeping up with the guest's page tables: comparing, and write protection.
+ *
+ * A table begins unsync. One in which comparisons find nothing for a while is write-protected, and
+ * costs nothing any more until the guest writes to it: that exits once, and the table is unsync
+ * again, for twice as long.
+ */
+#include "mmu.h"
+
+#define PATIENCE_MAX 64
+
+bool prefetch(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
+{
+	union role role = sp->role;
+	struct target t;
+	u64 gfn, spte;
+
+	if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A) ||
+	    entry & s->pte_reserved[role.mode][role.nxe])
+		return false;
+	gfn = (entry & SPTE_ADDR_MASK) >> PAGE_SHIFT;
+	if (!frames_find(s, gfn, &t))
+		return false;
+	spte = t.hpa | compose_leaf(s, role, 1, entry, frames_type(s, &t, gfn), false);
+	if (*t.list & HEAD_PROTECTED)
+		spte &= ~PTE_W;
+	spte_install(s, ref_of(s, sp, index), spte, entry, t.list);
+	return true;
+}
+
+/** An entry that leads to a table still does, to the same one: only its rights may have changed. */
+static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
+{
+	u32 ref = ref_of(s, sp, index);
+	unsigned level = sp->role.level;
+	struct shadow_page *child;
+	struct walk_regs r;
+	bool leaf;
+
+	if (spte_is_leaf(s->spt[ref], level) || (entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+		return false;
+	role_regs(s, sp->role, &r);
+	leaf = guest_entry_is_leaf(&r, level, entry);
+	if (entry & guest_reserved_bits(&r, level, leaf))
+		return false;
+	child = child_of(s, s->spt[ref]);
+	if (child->gfn != entry_frame(sp, index, entry, leaf) ||
+	    child->role.word != child_role(sp, index, entry, leaf).word)
+		return false;
+	__atomic_store_n(&s->spt[ref], page_hpa(s, child) | compose_link(sp->role, entry, leaf),
+			 __ATOMIC_RELEASE);
+	s->snap[ref] = entry;
+	want_flush_all(s);
+	return true;
+}
+
+/** The guest's entry is not what it was. */
+static void refresh(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
+{
+	count(s, SHADOW_SYNC_CHANGES);
+	if (sp->role.level > 1 && refresh_link(s, sp, index, entry))
+		return;
+	spte_drop(s, ref_of(s, sp, index));
+	if (sp->role.level == 1)
+		prefetch(s, sp, index, entry);
+}
+
+/** From now on nobody writes to the guest's table without an exit. */
+static void protect(struct shadow *s, struct shadow_page *sp)
+{
+	const struct shadow_slot *slot = frames_slot(s, sp->gfn);
+	u32 *head = &slot->head[sp->gfn - slot->gfn];
+
+	if (!(*head & HEAD_PROTECTED)) {
+		struct shadow_region *region = region_of(slot, sp->gfn);
+
+		region->small++;
+		spte_drop_list(s, &region->head);
+		for (u32 ref = *head & HEAD_REF_MASK; ref; ref = s->link[ref].next)
+			__atomic_fetch_and(&s->spt[ref], ~PTE_W, __ATOMIC_SEQ_CST);
+		*head |= HEAD_PROTECTED;
+		count(s, SHADOW_PROTECTS);
+	}
+	unsync_remove(s, sp);
+	sp->in_sync = true;
+	/* Before the guest's entries are read, for other processors may be writing them. */
+	want_flush_all(s);
+	flush_now(s);
+}
+
+void protection_over(struct shadow *s, u64 gfn)
+{
+	const struct shadow_slot *slot = frames_slot(s, gfn);
+
+	for (struct shadow_page *sp = page_first(s, gfn); sp; sp = page_next(s, sp)) {
+		if (sp->in_sync)
+			return;
+	}
+	slot->head[gfn - slot->gfn] &= ~HEAD_PROTECTED;
+	region_of(slot, gfn)->small--;
+}
+
+void unprotect_frame(struct shadow *s, u64 gfn, u32 *head)
+{
+	for (struct shadow_page *sp = page_first(s, gfn); sp; sp = page_next(s, sp)) {
+		if (!sp->in_sync)
+			continue;
+		sp->patience = (u16)MIN(2 * sp->patience, PATIENCE_MAX);
+		unsync_add(s, sp);
+	}
+	*head &= ~HEAD_PROTECTED;
+	region_of(frames_slot(s, gfn), gfn)->small--;
+}
+
+void sync_page(struct shadow *s, struct shadow_page *sp)
+{
+	u64 changes = s->counter[SHADOW_SYNC_CHANGES];
+
+	if (sp->in_sync || sp->role.direct)
+		return;
+	count(s, SHADOW_SYNCS);
+	if (sp->clean >= sp->patience)
+		protect(s, sp);
+	for (unsigned w = 0; w < ARRAY_SIZE(sp->bitmap); w++) {
+		const u64 *snap = &s->snap[ref_of(s, sp, w * 64)];
+
+		for (u64 left = sp->bitmap[w]; left; left &= left - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(left);
+			u64 entry = read_guest_entry(sp, w * 64 + bit);
+
+			if (__builtin_expect(entry != snap[bit], 0))
+				refresh(s, sp, w * 64 + bit, entry);
+		}
+	}
+	sp->clean = changes == s->counter[SHADOW_SYNC_CHANGES] ? sp->clean + 1 : 0;
+}
+
+static void sync_list(struct shadow *s, u32 head)
+{
+	for (u32 n = head, next; n; n = next) {
+		next = s->page[n].unsync_next;
+		sync_page(s, &s->page[n]);
+	}
+}
+
+static bool is_root_number(u32 owner)
+{
+	return owner != OWNER_NONE && owner != OWNER_SHARED;
+}
+
+void sync_lists(struct shadow *s, u32 owner, enum unsync_kind kind)
+{
+	if (is_root_number(owner))
+		sync_list(s, s->page[owner].unsync[kind]);
+	sync_list(s, s->unsync[kind]);
+}
+
+static void prune_list(struct shadow *s, u32 head)
+{
+	for (u32 n = head, next; n; n = next) {
+		struct shadow_page *sp = &s->page[n];
+
+		next = sp->unsync_next;
+		if (!sp->present && !sp->pins)
+			page_zap(s, sp);
+	}
+}
+
+void prune_lists(struct shadow *s, u32 owner)
+{
+	for (unsigned kind = 0; kind < 2; kind++) {
+		if (is_root_number(owner))
+			prune_list(s, s->page[owner].unsync[kind]);
+		prune_list(s, s->unsync[kind]);
+	}
+}

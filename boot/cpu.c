@@ -14,9 +14,13 @@
 #define CPUID_1_ECX_VMX BIT(5)
 #define CPUID_80000001_EDX_NX BIT(20)
 
-/** Secondary controls that a paging mode cannot do without. */
-static const u64 mode_requires[PAGING_MODES] = {
-	[PAGING_EPT] = CPU2_EPT,
+/** Controls that a paging mode cannot do without. */
+static const struct {
+	u64 cpu1, cpu2;
+} mode_requires[PAGING_MODES] = {
+	[PAGING_EPT] = {.cpu2 = CPU2_EPT},
+	[PAGING_SHADOW] = {.cpu1 = CPU1_CR3_LOAD_EXITING | CPU1_CR3_STORE_EXITING |
+				   CPU1_INVLPG_EXITING},
 };
 
 /** Names of what is missing, as a list. */
@@ -50,6 +54,18 @@ static void note_missing(void *ctx, const struct vmx_control *control)
 		add_name(ctx, control->name);
 }
 
+/** Is there an EPT that can be used? What one that is there lacks is noted. */
+static bool check_ept(const struct vmx_caps *caps, struct missing *missing)
+{
+	const char *lack = vmx_ept_missing(caps);
+
+	if (!vmx_caps_has(caps, WORD_CPU2, CPU2_EPT))
+		return false;
+	if (lack)
+		add_name(missing, lack);
+	return !lack;
+}
+
 static EFI_STATUS check_vmx_controls(struct boot *b)
 {
 	u32 mode = b->info->options.paging, off = b->info->options.features_off, stuck;
@@ -57,7 +73,7 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 	struct missing missing = {.length = 0};
 	struct vmx_caps caps;
 	struct vmx_controls chosen;
-	const char *ept;
+	bool no_ept;
 
 	vmx_caps_read(&caps, off, read_capability, NULL);
 	stuck = vmx_features_of(&caps) & off;
@@ -66,6 +82,11 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 		return refuse(b, EFI_UNSUPPORTED,
 			      "features-= is not possible for%s: this CPU insists on it", names);
 	}
+	if (b->info->options.dirty && paging_uses_shadow(mode))
+		return refuse(b, EFI_INVALID_PARAMETER,
+			      "dirty=1 is not possible with paging=%s, which does not count the "
+			      "pages that the guest writes: leave it out, or write paging=ept",
+			      paging_name(mode));
 	if (b->info->options.dirty && !(vmx_features_of(&caps) & FEATURE_BIT(EPT_AD)))
 		return refuse(
 			b, EFI_UNSUPPORTED,
@@ -73,17 +94,17 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 			"EPT (%s)%s",
 			feature_name(FEATURE_EPT_AD),
 			off & FEATURE_BIT(EPT_AD) ? ", for features-= takes them away" : "");
-	vmx_choose_controls(&caps, 0, mode_requires[mode], 0, &chosen, note_missing, &missing);
-	ept = mode_requires[mode] & CPU2_EPT ? vmx_ept_missing(&caps) : NULL;
-	if (ept && vmx_caps_has(&caps, WORD_CPU2, CPU2_EPT))
-		add_name(&missing, ept);
+	vmx_choose_controls(&caps, mode_requires[mode].cpu1, mode_requires[mode].cpu2, 0, &chosen,
+			    note_missing, &missing);
+	no_ept = mode_requires[mode].cpu2 & CPU2_EPT && !check_ept(&caps, &missing);
 	if (!missing.length)
 		return EFI_SUCCESS;
 	return refuse(b, EFI_UNSUPPORTED,
-		      "the VMX of this CPU lacks what paging=%s requires (%s): use a newer CPU, or "
-		      "if this "
-		      "is a virtual machine, a richer CPU model",
-		      paging_name(mode), missing.names);
+		      "the VMX of this CPU lacks what paging=%s requires (%s%s): %suse a newer "
+		      "CPU, or if this is a virtual machine, a richer CPU model",
+		      paging_name(mode), missing.names,
+		      no_ept && off & FEATURE_BIT(EPT) ? ", for features-= takes it away" : "",
+		      no_ept ? "write paging=shadow, " : "");
 }
 
 EFI_STATUS check_cpu(struct boot *b)

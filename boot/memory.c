@@ -16,12 +16,19 @@ _Static_assert(EFI_MEMORY_ATTRIBUTE_RUNTIME == EFI_MEMORY_RUNTIME, "");
  *
  * What grows with guest memory is page tables. A set of 4 KiB tables for all of it takes 1/512: an
  * entry of 8 bytes a page, and the upper levels nearly nothing. Four such sets are room for EPT
- * without a single large page, and for a pool of shadow pages with its reverse maps. The fixed part
- * holds the page tables of the direct map (4 KiB a GiB of the machine), vcpus, the flight recorder
- * and the counters.
+ * without a single large page. The fixed part holds the page tables of the direct map (4 KiB a GiB
+ * of the machine), vcpus, the flight recorder and the counters. A guest on shadow page tables has
+ * their pool beside it.
  */
 #define HEAP_FIXED MIB(32)
 #define HEAP_GUEST_SHIFT 7
+
+/*
+ * The heap lies below 4 GiB: a processor outside IA-32e mode has 32 bits of CR3 for the address of
+ * its page tables (SDM volume 3, table 4-7), which for a guest on shadow page tables are the
+ * heap's.
+ */
+#define HEAP_END GIB(4)
 
 /** The firmware itself needs some memory for its last steps. */
 #define FIRMWARE_RESERVE MIB(8)
@@ -34,15 +41,16 @@ static UINTN pages(u64 bytes)
 	return ALIGN_UP(bytes, PAGE_SIZE) >> PAGE_SHIFT;
 }
 
-u64 own_pages(struct boot *b, u64 bytes, u64 align, enum boot_mem_kind kind)
+/** own_pages() below `end`; 0: anywhere. */
+static u64 own_pages_below(struct boot *b, u64 end, u64 bytes, u64 align, enum boot_mem_kind kind)
 {
 	u64 size = ALIGN_UP(bytes, PAGE_SIZE), slack = align - PAGE_SIZE;
-	EFI_PHYSICAL_ADDRESS got = 0;
+	EFI_ALLOCATE_TYPE where = end ? AllocateMaxAddress : AllocateAnyPages;
+	EFI_PHYSICAL_ADDRESS got = end - 1; /* the highest that will do; then where it is */
 	u64 start;
 
 	if (b->nr_owned == BOOT_MAX_OWNED ||
-	    EFI_ERROR(b->bs->AllocatePages(AllocateAnyPages, EfiLoaderData, pages(size + slack),
-					   &got)))
+	    EFI_ERROR(b->bs->AllocatePages(where, EfiLoaderData, pages(size + slack), &got)))
 		return 0;
 	/* Boot services know pages only: take more, and give back what lies outside. */
 	start = ALIGN_UP(got, align);
@@ -52,6 +60,11 @@ u64 own_pages(struct boot *b, u64 bytes, u64 align, enum boot_mem_kind kind)
 		b->bs->FreePages(start + size, pages(got + slack - start));
 	b->owned[b->nr_owned++] = (struct owned){start, size, kind};
 	return start;
+}
+
+u64 own_pages(struct boot *b, u64 bytes, u64 align, enum boot_mem_kind kind)
+{
+	return own_pages_below(b, 0, bytes, align, kind);
 }
 
 /** Allocate just this block. */
@@ -132,25 +145,26 @@ static EFI_STATUS read_free(struct boot *b, struct free_range free[MEMMAP_MAX_FR
 	return EFI_SUCCESS;
 }
 
-static u64 heap_size(u64 guest)
+static u64 heap_size(const struct options *o, u64 guest)
 {
-	return ALIGN_UP(HEAP_FIXED + (guest >> HEAP_GUEST_SHIFT), GUEST_CHUNK_ALIGN);
+	return ALIGN_UP(HEAP_FIXED + (guest >> HEAP_GUEST_SHIFT) + options_shadow_pool(o, guest),
+			GUEST_CHUNK_ALIGN);
 }
 
 /** The largest guest that fits beside its heap and what the firmware needs. */
-static u64 largest_guest(u64 usable)
+static u64 largest_guest(const struct options *o, u64 usable)
 {
-	u64 fixed = HEAP_FIXED + FIRMWARE_RESERVE + GUEST_CHUNK_ALIGN;
-	u64 shares = (1 << HEAP_GUEST_SHIFT) + 1;
+	u64 guest = ALIGN_DOWN(usable, GUEST_CHUNK_ALIGN);
 
-	if (usable <= fixed)
-		return 0;
-	return ALIGN_DOWN((usable - fixed) / shares << HEAP_GUEST_SHIFT, GUEST_CHUNK_ALIGN);
+	while (guest && guest + heap_size(o, guest) + FIRMWARE_RESERVE > usable)
+		guest -= GUEST_CHUNK_ALIGN;
+	return guest;
 }
 
 EFI_STATUS choose_guest_size(struct boot *b)
 {
 	struct free_range free[MEMMAP_MAX_FREE];
+	struct options *o = &b->info->options;
 	u64 usable, most, guest;
 	unsigned nr;
 	EFI_STATUS status = read_free(b, free, &nr);
@@ -158,9 +172,9 @@ EFI_STATUS choose_guest_size(struct boot *b)
 	if (EFI_ERROR(status))
 		return status;
 	usable = memmap_usable(free, nr);
-	most = largest_guest(usable);
-	if (b->info->options.mem_mib) {
-		guest = ALIGN_DOWN(MIB(b->info->options.mem_mib), GUEST_CHUNK_ALIGN);
+	most = largest_guest(o, usable);
+	if (o->mem_mib) {
+		guest = ALIGN_DOWN(MIB(o->mem_mib), GUEST_CHUNK_ALIGN);
 	} else {
 		guest = ALIGN_DOWN(MIN(usable / 2, GUEST_DEFAULT_MAX), GUEST_CHUNK_ALIGN);
 		guest = MAX(guest, MIB(OPT_MEM_MIN));
@@ -177,21 +191,21 @@ EFI_STATUS choose_guest_size(struct boot *b)
 			      "%lu MiB: "
 			      "give the machine more",
 			      usable >> 20, guest >> 20,
-			      (guest + heap_size(guest) + FIRMWARE_RESERVE) >> 20);
-	b->info->options.mem_mib = (u32)(guest >> 20);
+			      (guest + heap_size(o, guest) + FIRMWARE_RESERVE) >> 20);
+	o->mem_mib = (u32)(guest >> 20);
 	return EFI_SUCCESS;
 }
 
 static EFI_STATUS allocate_heap(struct boot *b, u64 size)
 {
-	u64 hpa = own_pages(b, size, GUEST_CHUNK_ALIGN, BOOT_MEM_CORE);
+	u64 hpa = own_pages_below(b, HEAP_END, size, GUEST_CHUNK_ALIGN, BOOT_MEM_CORE);
 
 	if (!hpa)
 		return refuse(b, EFI_OUT_OF_RESOURCES,
 			      "too little memory: no block of %lu MiB for the hypervisor's heap "
-			      "is free: "
-			      "ask for a smaller guest with mem=",
-			      size >> 20);
+			      "is free below 4 GiB: ask for a smaller guest with mem=%s",
+			      size >> 20,
+			      b->info->options.shadow_mib ? ", or a smaller shadow_pool=" : "");
 	memset((void *)hpa, 0, size);
 	b->info->heap = (struct boot_blob){hpa, size};
 	return EFI_SUCCESS;
@@ -203,7 +217,7 @@ EFI_STATUS allocate_guest(struct boot *b)
 	struct boot_info *info = b->info;
 	u64 want = MIB(info->options.mem_mib);
 	unsigned nr;
-	EFI_STATUS status = allocate_heap(b, heap_size(want));
+	EFI_STATUS status = allocate_heap(b, heap_size(&info->options, want));
 
 	if (!EFI_ERROR(status))
 		status = read_free(b, free, &nr);

@@ -19,8 +19,16 @@
 
 enum paging_mode {
 	PAGING_EPT,
+	PAGING_SHADOW,
 	PAGING_MODES,
 };
+
+/** The pool of shadow page tables that can be asked for, MiB, and the bounds of one that is not. */
+#define OPT_SHADOW_POOL_MIN 1
+#define OPT_SHADOW_POOL_MAX 4096
+#define SHADOW_POOL_SHARE 16 /* of the guest's memory */
+#define SHADOW_POOL_LEAST 4
+#define SHADOW_POOL_MOST 256
 
 /** CPUID numbering of the statistics leaves: Fall 2021 (default) or Fall 2022. */
 enum leaves_numbering { LEAVES_2021 = 2021, LEAVES_2022 = 2022 };
@@ -42,6 +50,7 @@ struct option_module {
 struct options {
 	u32 paging;	  /* enum paging_mode */
 	u32 mem_mib;	  /* guest memory, MiB; 0: choose. boot/ makes it even */
+	u32 shadow_mib;	  /* memory for shadow page tables, MiB; 0: by the guest's memory */
 	u32 leaves;	  /* enum leaves_numbering */
 	u32 poll_ms;	  /* at most this long between two looks at the console's input; 0: never */
 	u32 screen;	  /* 1: the console is on the screen, too, where the firmware left one */
@@ -89,5 +98,12 @@ bool options_parse_file(struct options *o, const char *text, size_t len, char *e
 
 /** The name of an enum paging_mode as the option spells it, or NULL. */
 const char *paging_name(u32 mode);
+
+/** Does any guest of this mode run on shadow page tables? */
+bool paging_uses_shadow(u32 mode);
+
+/** Bytes set aside for shadow page tables beside a guest of `guest` bytes; 0 where the mode has
+ *  none. */
+u64 options_shadow_pool(const struct options *o, u64 guest);
 
 #endif

@@ -30,7 +30,8 @@ struct option_row {
 	const struct choice *choice; /* words, ended by a NULL word */
 };
 
-static const struct choice paging_choices[] = {{"ept", PAGING_EPT}, {NULL, 0}};
+static const struct choice paging_choices[] = {
+	{"ept", PAGING_EPT}, {"shadow", PAGING_SHADOW}, {NULL, 0}};
 static const struct choice leaves_choices[] = {
 	{"2021", LEAVES_2021}, {"2022", LEAVES_2022}, {NULL, 0}};
 static const struct choice crash_choices[] = {{"no", CRASH_NOT},
@@ -182,9 +183,12 @@ static bool set_features(const struct option_row *row, struct options *o, void *
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
-	{"paging", set_choice, FIELD(paging), "paging=ept", 0, 0, paging_choices},
+	{"paging", set_choice, FIELD(paging), "paging=ept or paging=shadow", 0, 0, paging_choices},
 	{"mem", set_mib, FIELD(mem_mib), "mem=<MiB>, 64 to 65536, or with a suffix M or G",
 	 OPT_MEM_MIN, OPT_MEM_MAX, NULL},
+	{"shadow_pool", set_mib, FIELD(shadow_mib),
+	 "shadow_pool=<MiB>, 1 to 4096, or with a suffix M or G", OPT_SHADOW_POOL_MIN,
+	 OPT_SHADOW_POOL_MAX, NULL},
 	{"kernel", set_path, FIELD(kernel),
 	 "kernel=\\<path on the boot volume>, at most 127 characters", 0, 0, NULL},
 	{"initrd", set_initrd, FIELD(initrd),
@@ -230,6 +234,22 @@ const char *paging_name(u32 mode)
 			return c->word;
 	}
 	return NULL;
+}
+
+bool paging_uses_shadow(u32 mode)
+{
+	return mode == PAGING_SHADOW;
+}
+
+u64 options_shadow_pool(const struct options *o, u64 guest)
+{
+	u64 share = ALIGN_UP(guest / SHADOW_POOL_SHARE, MIB(1));
+
+	if (!paging_uses_shadow(o->paging))
+		return 0;
+	if (o->shadow_mib)
+		return MIB(o->shadow_mib);
+	return MIN(MAX(share, MIB(SHADOW_POOL_LEAST)), MIB(SHADOW_POOL_MOST));
 }
 
 /** Levenshtein's edit distance between two short words; longer ones count as unrelated. */

@@ -3,6 +3,7 @@
 #include "cr.h"
 
 #include "core.h"
+#include "efer.h"
 #include "machine.h"
 #include "paging.h"
 #include "panic.h"
@@ -72,7 +73,7 @@ void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)
 	vmcs_writel(GUEST_CR0, f.cr0);
 	vmcs_writel(GUEST_CR3, f.cr3);
 	vmcs_writel(GUEST_CR4, f.cr4);
-	vmcs_write64(GUEST_IA32_EFER, f.efer);
+	efer_load(v, &f);
 	vmcs_writel(CR0_READ_SHADOW, r->cr0);
 	vmcs_writel(CR4_READ_SHADOW, r->cr4);
 	vmcs_writel(CR0_GUEST_HOST_MASK, f.cr0_mask);

@@ -113,7 +113,7 @@ enum exit_action handle_cr_access(struct vcpu *v)
 	case CR_MOV_TO: {
 		u64 value = vcpu_reg(v, reg);
 
-		return mov_to_cr(v, cr, vcpu_code_bits() == 64 ? value : (u32)value);
+		return mov_to_cr(v, cr, vcpu_code_bits(v) == 64 ? value : (u32)value);
 	}
 	case CR_MOV_FROM:
 		return mov_from_cr(v, cr, reg);

@@ -155,7 +155,7 @@ static enum exit_action stop_on_insn(struct vcpu *v, gpa_t gpa, const u8 *bytes,
 static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 {
 	struct emulation e = {
-		.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0, .bits = vcpu_code_bits()};
+		.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0, .bits = vcpu_code_bits(v)};
 	const struct insn_mem_ops ops = {.read = mem_read, .write = mem_write, .ctx = &e};
 	u8 bytes[INSN_MAX_LEN];
 	struct insn in;

@@ -3,6 +3,7 @@
 #include "vcpu.h"
 
 #include "console.h"
+#include "efer.h"
 #include "guest/walk.h"
 #include "insn.h"
 #include "machine.h"
@@ -56,11 +57,11 @@ unsigned vcpu_cpl(void)
 	return vmcs_read32(GUEST_SS_AR_BYTES) >> 5 & 3;
 }
 
-unsigned vcpu_code_bits(void)
+unsigned vcpu_code_bits(const struct vcpu *v)
 {
 	u32 ar = vmcs_read32(GUEST_CS_AR_BYTES);
 
-	if ((ar & BIT(13)) && (vmcs_read64(GUEST_IA32_EFER) & EFER_LMA))
+	if ((ar & BIT(13)) && (v->shadow.efer & EFER_LMA))
 		return 64;
 	return ar & BIT(14) ? 32 : 16;
 }
@@ -115,7 +116,7 @@ void vcpu_complete_rare(struct vcpu *v, u64 next_rip)
 	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 
 	/* Outside 64-bit mode RIP wraps at 4 GiB. */
-	if ((next_rip ^ vcpu_rip(v)) >> 32 && vcpu_code_bits() != 64)
+	if ((next_rip ^ vcpu_rip(v)) >> 32 && vcpu_code_bits(v) != 64)
 		next_rip = (u32)next_rip;
 	vmcs_writel(GUEST_RIP, next_rip);
 	if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
@@ -181,7 +182,7 @@ void vcpu_dump(struct vcpu *v)
 	     (unsigned long long)read_cr2(), (unsigned long long)vmcs_readl(GUEST_CR3));
 	klog("  cr4 %08llx (guest sees %08llx)  efer %llx (guest sees %llx)  xcr0 %llx",
 	     (unsigned long long)vmcs_readl(GUEST_CR4), (unsigned long long)vcpu_cr4(v),
-	     (unsigned long long)vmcs_read64(GUEST_IA32_EFER), (unsigned long long)v->shadow.efer,
+	     (unsigned long long)efer_of_guest(v), (unsigned long long)v->shadow.efer,
 	     (unsigned long long)v->xcr0);
 	if (v->identity)
 		klog("  its paging is off: it runs on the identity map; its cr3 is %llx",

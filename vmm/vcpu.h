@@ -14,6 +14,7 @@
 #include "x86.h"
 
 struct machine;
+struct efer_areas;
 
 /* What has to be looked at before the next entry. */
 #define REQ_EVENT BIT(0)    /* something may have to be injected */
@@ -54,7 +55,8 @@ struct vcpu {
 	u64 cr4_guest_owned; /* bits of CR4 that the guest changes without an exit, at present */
 	bool identity; /* paging is off for the guest and on for the processor: vmx/guest_cr.h */
 	u64 xcr0;
-	u64 tsc_adjust; /* guest's TSC = guest time + this */
+	struct efer_areas *efer; /* vmm/efer.c; NULL: the VMCS has fields for it */
+	u64 tsc_adjust;		 /* guest's TSC = guest time + this */
 	struct msr_state msr;
 	struct exit_stats stats;
 	struct exit_log log;
@@ -159,7 +161,7 @@ u64 vcpu_cr4(const struct vcpu *v);
 unsigned vcpu_cpl(void);
 
 /** 16, 32 or 64: the default size of the code segment. */
-unsigned vcpu_code_bits(void);
+unsigned vcpu_code_bits(const struct vcpu *v);
 
 /** What decides how the guest's linear addresses are translated now. */
 void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);

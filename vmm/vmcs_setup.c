@@ -5,6 +5,7 @@
 #include "core.h"
 #include "cr.h"
 #include "dirty.h"
+#include "efer.h"
 #include "guest/linux.h"
 #include "insn.h"
 #include "machine.h"
@@ -122,7 +123,7 @@ static void set_host_state(struct vcpu *v)
 	vmcs_writel(HOST_IA32_SYSENTER_ESP, 0);
 	vmcs_writel(HOST_IA32_SYSENTER_EIP, 0);
 	vmcs_writel(HOST_RIP, (u64)vmx_exit);
-	vmcs_write64(HOST_IA32_EFER, rdmsr(MSR_EFER));
+	efer_init(v);
 	if (v->machine->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT)
 		vmcs_write64(HOST_IA32_PAT, rdmsr(MSR_IA32_CR_PAT));
 }

@@ -17,8 +17,11 @@ static const struct vmx_control controls[] = {
 
 	{WORD_CPU1, CPU1_TSC_OFFSETTING, true, "use TSC offsetting"},
 	{WORD_CPU1, CPU1_HLT_EXITING, true, "HLT exiting"},
+	{WORD_CPU1, CPU1_INVLPG_EXITING, false, "INVLPG exiting"},
 	{WORD_CPU1, CPU1_MWAIT_EXITING, true, "MWAIT exiting"},
 	{WORD_CPU1, CPU1_RDPMC_EXITING, true, "RDPMC exiting"},
+	{WORD_CPU1, CPU1_CR3_LOAD_EXITING, false, "CR3-load exiting"},
+	{WORD_CPU1, CPU1_CR3_STORE_EXITING, false, "CR3-store exiting"},
 	{WORD_CPU1, CPU1_CR8_LOAD_EXITING, true, "CR8-load exiting"},
 	{WORD_CPU1, CPU1_CR8_STORE_EXITING, true, "CR8-store exiting"},
 	{WORD_CPU1, CPU1_TPR_SHADOW, false, "use TPR shadow"},
@@ -47,12 +50,12 @@ static const struct vmx_control controls[] = {
 	{WORD_EXIT, EXIT_ACK_INTERRUPT, true, "acknowledge interrupt on exit"},
 	{WORD_EXIT, EXIT_SAVE_PAT, false, "save IA32_PAT"},
 	{WORD_EXIT, EXIT_LOAD_PAT, false, "load IA32_PAT (exit)"},
-	{WORD_EXIT, EXIT_SAVE_EFER, true, "save IA32_EFER"},
-	{WORD_EXIT, EXIT_LOAD_EFER, true, "load IA32_EFER (exit)"},
+	{WORD_EXIT, EXIT_SAVE_EFER, false, "save IA32_EFER"},
+	{WORD_EXIT, EXIT_LOAD_EFER, false, "load IA32_EFER (exit)"},
 
 	{WORD_ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, true, "load debug controls"},
 	{WORD_ENTRY, ENTRY_LOAD_PAT, false, "load IA32_PAT (entry)"},
-	{WORD_ENTRY, ENTRY_LOAD_EFER, true, "load IA32_EFER (entry)"},
+	{WORD_ENTRY, ENTRY_LOAD_EFER, false, "load IA32_EFER (entry)"},
 };
 
 #define NR_CONTROLS (sizeof(controls) / sizeof(controls[0]))
@@ -97,12 +100,16 @@ enum ask { ASK_NOT, ASK_WANTED, ASK_REQUIRED };
 static enum ask ask_for(const struct vmx_control *k, u64 cpu1, u64 cpu2, u64 cpu2_wanted)
 {
 	/* Not by themselves, but where the paging mode or an option asks. */
-	const u64 on_request = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID | CPU2_PML |
-			       CPU2_RDRAND_EXITING | CPU2_RDSEED_EXITING;
+	const u64 on_request1 =
+		CPU1_INVLPG_EXITING | CPU1_CR3_LOAD_EXITING | CPU1_CR3_STORE_EXITING;
+	const u64 on_request2 = CPU2_EPT | CPU2_UNRESTRICTED_GUEST | CPU2_INVPCID | CPU2_PML |
+				CPU2_RDRAND_EXITING | CPU2_RDSEED_EXITING;
 
 	if ((k->word == WORD_CPU1 && (cpu1 & k->bit)) || (k->word == WORD_CPU2 && (cpu2 & k->bit)))
 		return ASK_REQUIRED;
-	if (k->word == WORD_CPU2 && (k->bit & on_request) && !(cpu2_wanted & k->bit))
+	if (k->word == WORD_CPU1 && (k->bit & on_request1))
+		return ASK_NOT;
+	if (k->word == WORD_CPU2 && (k->bit & on_request2) && !(cpu2_wanted & k->bit))
 		return ASK_NOT;
 	return k->required ? ASK_REQUIRED : ASK_WANTED;
 }

@@ -109,8 +109,8 @@ static void what_is_optional_can_be_switched_off(void **state)
 	struct vmx_controls out;
 
 	(void)state;
-	assert_false(vmx_choose_controls(&nothing, 0, CPU2_EPT, ~by_option, &out, must_be_a_feature,
-					 NULL));
+	assert_false(
+		vmx_choose_controls(&nothing, 0, 0, ~by_option, &out, must_be_a_feature, NULL));
 }
 
 static void names_one_by_one_and_in_sets(void **state)
@@ -161,6 +161,9 @@ static void what_depends_goes_along(void **state)
 			 FEATURE_BIT(EPT_2M) | FEATURE_BIT(EPT_1G) | FEATURE_BIT(VPID));
 	assert_int_equal(features_with_dependents(FEATURE_BIT(EPT_AD)),
 			 FEATURE_BIT(EPT_AD) | FEATURE_BIT(PML));
+	assert_int_equal(features_with_dependents(FEATURE_BIT(EPT)),
+			 FEATURE_BIT(EPT) | FEATURE_BIT(UNRESTRICTED_GUEST) | FEATURE_BIT(EPT_2M) |
+				 FEATURE_BIT(EPT_1G) | FEATURE_BIT(EPT_AD) | FEATURE_BIT(PML));
 }
 
 /** Each one by itself: it is gone, with what needs it, and nothing else has changed. */
@@ -211,8 +214,12 @@ static void without_all_of_them_it_still_runs(void **state)
 
 	(void)state;
 	assert_int_equal(vmx_features_of(&c), 0);
-	assert_true(vmx_choose_controls(&c, 0, CPU2_EPT, ~0ull, &out, NULL, NULL));
+	assert_true(vmx_choose_controls(&c, CPU1_INVLPG_EXITING, 0, ~0ull, &out, NULL, NULL));
 	assert_int_equal(vmx_features_used(&c, &out), 0);
+	/* And with an EPT that has nothing to spare. */
+	c = caps_without(everything & ~FEATURE_BIT(EPT));
+	assert_true(vmx_choose_controls(&c, 0, CPU2_EPT, ~0ull, &out, NULL, NULL));
+	assert_int_equal(vmx_features_used(&c, &out), FEATURE_BIT(EPT));
 	assert_null(vmx_ept_missing(&c));
 }
 
@@ -234,7 +241,8 @@ static void used_is_what_was_chosen(void **state)
 {
 	struct vmx_caps c = caps_without(0);
 	struct vmx_controls out = {{0}};
-	const u32 ept = FEATURE_BIT(EPT_2M) | FEATURE_BIT(EPT_1G) | FEATURE_BIT(EPT_AD);
+	const u32 ept =
+		FEATURE_BIT(EPT) | FEATURE_BIT(EPT_2M) | FEATURE_BIT(EPT_1G) | FEATURE_BIT(EPT_AD);
 
 	(void)state;
 	assert_int_equal(vmx_features_used(&c, &out), 0); /* large EPT pages without EPT */
@@ -244,8 +252,9 @@ static void used_is_what_was_chosen(void **state)
 	out.word[WORD_EXIT] = EXIT_LOAD_PAT;
 	out.word[WORD_ENTRY] = ENTRY_LOAD_PAT; /* without "save", the PAT is not switched */
 	c.ept_vpid &= ~EPT_CAP_1G;
-	assert_int_equal(vmx_features_used(&c, &out),
-			 FEATURE_BIT(EPT_2M) | FEATURE_BIT(EPT_AD) | FEATURE_BIT(VPID));
+	assert_int_equal(vmx_features_used(&c, &out), FEATURE_BIT(EPT) | FEATURE_BIT(EPT_2M) |
+							      FEATURE_BIT(EPT_AD) |
+							      FEATURE_BIT(VPID));
 }
 
 int main(void)

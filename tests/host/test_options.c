@@ -157,9 +157,9 @@ static void test_memory_sizes(void **state)
 static void test_words_and_numbers(void **state)
 {
 	(void)state;
-	refuse("paging=shadow", "paging=shadow is not possible: write paging=ept");
-	refuse("paging=bare", "paging=bare is not possible: write paging=ept");
-	refuse("paging=EPT", "paging=EPT is not possible: write paging=ept");
+	assert_int_equal(accept("paging=shadow").paging, PAGING_SHADOW);
+	refuse("paging=bare", "paging=bare is not possible: write paging=ept or paging=shadow");
+	refuse("paging=EPT", "paging=EPT is not possible: write paging=ept or paging=shadow");
 	refuse("leaves=2020", "leaves=2020 is not possible: write leaves=2021 or leaves=2022");
 	assert_int_equal(accept("screen=0").screen, 0);
 	refuse("screen=", "screen= is not possible: write screen=0 or screen=1");
@@ -180,8 +180,8 @@ static void test_features_off(void **state)
 {
 	static const char known[] =
 		" is not possible: the features are tpr-shadow apic-access apic-register vid "
-		"virtual-x2apic preemption-timer rdtscp invpcid xsaves vpid unrestricted-guest "
-		"wbinvd-exiting load-pat ept-2m ept-1g ept-ad pml";
+		"virtual-x2apic preemption-timer rdtscp invpcid xsaves ept vpid "
+		"unrestricted-guest wbinvd-exiting load-pat load-efer ept-2m ept-1g ept-ad pml";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -209,10 +209,12 @@ static void test_features_off(void **state)
 	snprintf(sentence, sizeof(sentence), "features-=%.40s%s",
 		 "abcdefghijabcdefghijabcdefghijabcdefghij", known);
 	refuse("features-=abcdefghijabcdefghijabcdefghijabcdefghijK", sentence);
-	refuse("features-=vpid,ept", "features-=ept is not possible: paging=ept is built on it");
+	refuse("features-=vpid,vnmi",
+	       "features-=vnmi is not possible: NMIs could not be held back while the guest "
+	       "handles one");
 	refuse("features=vpid",
 	       "unknown option \"features\" (did you mean \"features-\"?): the "
-	       "options are paging= mem= kernel= initrd= module= leaves= poll_ms= "
+	       "options are paging= mem= shadow_pool= kernel= initrd= module= leaves= poll_ms= "
 	       "features-= dirty= crash= on_reset= reproducible= screen= verbose=");
 }
 
@@ -277,7 +279,7 @@ static void test_modules(void **state)
 static void test_unknown_names(void **state)
 {
 	static const char known[] =
-		"the options are paging= mem= kernel= initrd= module= leaves= "
+		"the options are paging= mem= shadow_pool= kernel= initrd= module= leaves= "
 		"poll_ms= features-= dirty= crash= on_reset= reproducible= screen= verbose=";
 	char sentence[OPT_ERROR_MAX];
 
@@ -316,11 +318,11 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a=\"b c\"").cmdline, "a=\"b c\"");
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---",
-	       "unknown option \"---\": the options are paging= mem= kernel= initrd= "
+	       "unknown option \"---\": the options are paging= mem= shadow_pool= kernel= initrd= "
 	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= reproducible= screen= "
 	       "verbose=");
 	refuse("\"--\" x",
-	       "unknown option \"--\": the options are paging= mem= kernel= initrd= "
+	       "unknown option \"--\": the options are paging= mem= shadow_pool= kernel= initrd= "
 	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= reproducible= screen= "
 	       "verbose=");
 }
@@ -406,9 +408,42 @@ static void test_paging_names(void **state)
 {
 	(void)state;
 	assert_string_equal(paging_name(PAGING_EPT), "ept");
+	assert_string_equal(paging_name(PAGING_SHADOW), "shadow");
 	for (u32 mode = 0; mode < PAGING_MODES; mode++)
 		assert_non_null(paging_name(mode));
 	assert_null(paging_name(PAGING_MODES));
+}
+
+static void test_shadow_pool(void **state)
+{
+	static const char *const bad[] = {"0", "4097", "5G", "", "1.5", "-1", "8K", "all"};
+	static const struct {
+		u64 guest, pool; /* MiB */
+	} chosen[] = {{64, 4}, {65, 5}, {80, 5}, {512, 32}, {4096, 256}, {65536, 256}};
+	struct options o = accept("paging=shadow");
+	char line[64], sentence[OPT_ERROR_MAX];
+
+	(void)state;
+	assert_int_equal(o.shadow_mib, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(chosen); i++)
+		assert_int_equal(options_shadow_pool(&o, MIB(chosen[i].guest)),
+				 MIB(chosen[i].pool));
+	o = accept("paging=shadow shadow_pool=1");
+	assert_int_equal(options_shadow_pool(&o, MIB(512)), MIB(1));
+	o = accept("paging=shadow shadow_pool=4G");
+	assert_int_equal(options_shadow_pool(&o, MIB(64)), GIB(4));
+	/* A mode without shadow page tables has no pool, whatever was asked for. */
+	o = accept("paging=ept shadow_pool=64");
+	assert_int_equal(options_shadow_pool(&o, MIB(512)), 0);
+	assert_true(paging_uses_shadow(PAGING_SHADOW) && !paging_uses_shadow(PAGING_EPT));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "shadow_pool=\"%s\"", bad[i]);
+		snprintf(sentence, sizeof(sentence),
+			 "shadow_pool=%s is not possible: write shadow_pool=<MiB>, 1 to 4096, or "
+			 "with a suffix M or G",
+			 bad[i]);
+		refuse(line, sentence);
+	}
 }
 
 int main(void)
@@ -422,7 +457,7 @@ int main(void)
 		cmocka_unit_test(test_quotes),	     cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
 		cmocka_unit_test(test_paging_names), cmocka_unit_test(test_modules),
-		cmocka_unit_test(test_features_off),
+		cmocka_unit_test(test_features_off), cmocka_unit_test(test_shadow_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include "msr_index.h"
 #include "vmx/caps.h"
+#include "vmx_features.h"
 
 /** Bochs's corei7_haswell_4770 in the figures that matter here. */
 struct cpu {
@@ -183,6 +184,46 @@ static void paging_decides_about_ept(void **state)
 	assert_int_equal(m.required, 1);
 }
 
+/** What shadow page tables need of the primary controls, nobody else has; and none of it is EPT's.
+ */
+static void paging_decides_about_exits(void **state)
+{
+	static const struct {
+		u64 bit;
+		const char *name;
+	} exits[] = {
+		{CPU1_INVLPG_EXITING, "INVLPG exiting"},
+		{CPU1_CR3_LOAD_EXITING, "CR3-load exiting"},
+		{CPU1_CR3_STORE_EXITING, "CR3-store exiting"},
+	};
+	struct cpu c = haswell;
+	struct vmx_caps caps;
+	struct vmx_controls out;
+	u64 all = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(exits); i++)
+		all |= exits[i].bit;
+	vmx_caps_read(&caps, FEATURE_BIT(EPT), read_msr, &c);
+	assert_false(vmx_caps_has(&caps, WORD_CPU2, CPU2_UNRESTRICTED_GUEST));
+	assert_true(vmx_choose_controls(&caps, 0, 0, 0, &out, NULL, NULL));
+	assert_int_equal(out.word[WORD_CPU1] & all, 0);
+	assert_true(vmx_choose_controls(&caps, all, 0, CPU2_INVPCID, &out, NULL, NULL));
+	assert_int_equal(out.word[WORD_CPU1] & all, all);
+	assert_true(out.word[WORD_CPU2] & CPU2_INVPCID);
+	assert_false(out.word[WORD_CPU2] & (CPU2_EPT | CPU2_UNRESTRICTED_GUEST));
+	for (unsigned i = 0; i < ARRAY_SIZE(exits); i++) {
+		struct vmx_caps lacks = caps;
+		struct missing m = {0};
+
+		lacks.may1[WORD_CPU2] |= CPU2_XSAVES; /* nothing else is missing */
+		lacks.may1[WORD_CPU1] &= ~(u32)exits[i].bit;
+		assert_false(vmx_choose_controls(&lacks, all, 0, 0, &out, note, &m));
+		assert_int_equal(m.required, 1);
+		assert_string_equal(m.last, exits[i].name);
+	}
+}
+
 static void each_required_control_is_missed(void **state)
 {
 	static const struct {
@@ -196,8 +237,6 @@ static void each_required_control_is_missed(void **state)
 		{WORD_CPU1, CPU1_MSR_BITMAPS, "use MSR bitmaps"},
 		{WORD_CPU1, CPU1_IO_BITMAPS, "use I/O bitmaps"},
 		{WORD_EXIT, EXIT_ACK_INTERRUPT, "acknowledge interrupt on exit"},
-		{WORD_EXIT, EXIT_LOAD_EFER, "load IA32_EFER (exit)"},
-		{WORD_ENTRY, ENTRY_LOAD_EFER, "load IA32_EFER (entry)"},
 	};
 	struct vmx_controls out;
 
@@ -258,6 +297,7 @@ int main(void)
 		cmocka_unit_test(no_ept_vpid_msr_without_ept_and_vpid),
 		cmocka_unit_test(everything_there),
 		cmocka_unit_test(paging_decides_about_ept),
+		cmocka_unit_test(paging_decides_about_exits),
 		cmocka_unit_test(random_number_exits_on_request),
 		cmocka_unit_test(each_required_control_is_missed),
 		cmocka_unit_test(ept_features_by_name),

@@ -21,6 +21,7 @@ class Paging:
 MODES = (
     Paging("ept", "Tallyvisor: Linux under EPT", True, "exitstat",
            ("nested", "ept")),
+    Paging("shadow", "Tallyvisor: Linux on shadow page tables", True, "exitstat", ("nested",)),
     Paging("bare", "Linux on the bare machine", False, "true", ("nested",)),
 )
 

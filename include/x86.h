@@ -118,6 +118,13 @@ enum x86_reg {
 #define PTE_G BIT(8)
 #define PTE_NX BIT(63)
 
+/** Canonical with linear addresses of 48 bits (SDM volume 1, section 3.3.7.1 "Canonical
+ *  Addressing"). */
+static inline bool is_canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16) == address;
+}
+
 /** Memory types (SDM volume 3, section 12.3 "Methods of Caching Available"). */
 #define MEMTYPE_UC 0
 #define MEMTYPE_WC 1

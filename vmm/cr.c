@@ -21,13 +21,17 @@ void control_regs_init(struct machine *m)
 
 	*p = (struct vmx_cr_policy){
 		.unrestricted = m->vmx.word[WORD_CPU2] & CPU2_UNRESTRICTED_GUEST,
+		.own_tables = m->controls.own_tables,
 		.cr0_guest_owned = m->controls.cr0_guest_owned,
 		/* A bit that the guest's CPUID does not have stays the host's, so that setting it
 		 * is #GP. */
 		.cr4_guest_owned = m->controls.cr4_guest_owned & m->cpuid.cr4_allowed,
 		.identity_cr3 = PC_IDENTITY_MAP,
 	};
-	if (!p->unrestricted && m->paging->ops->map_rom) {
+	if (p->own_tables) {
+		p->cr0_guest_owned &= ~X86_CR0_TRANSLATION;
+		p->cr4_guest_owned &= ~X86_CR4_TRANSLATION;
+	} else if (!p->unrestricted) {
 		hpa_t hpa;
 
 		vmx_identity_map(heap_need(PAGE_SIZE, &hpa, "identity map"));
@@ -54,6 +58,37 @@ void vcpu_cr_limits(struct vcpu *v, struct cr_limits *l)
 	};
 }
 
+bool vcpu_load_pdptes(struct vcpu *v, u64 cr3)
+{
+	const struct machine *m = v->machine;
+	u64 pdpte[4];
+
+	if (!guest_load_pdptes(&m->pc.mem, cr3, m->cpuid.maxphyaddr, pdpte))
+		return false;
+	/* Under EPT they are fields of the VMCS; those do not exist without. */
+	for (unsigned i = 0; i < 4; i++) {
+		if (m->controls.own_tables)
+			v->walk.pdpte[i] = pdpte[i];
+		else
+			vmcs_write64(GUEST_PDPTE0 + 2 * i, pdpte[i]);
+	}
+	return true;
+}
+
+/** v->walk has what the guest goes on with. */
+static void load_own_tables(struct vcpu *v)
+{
+	struct paging *p = v->machine->paging;
+
+	vmcs_writel(GUEST_CR3, p->ops->load(p, v->index, &v->walk).v);
+}
+
+void vcpu_load_cr3(struct vcpu *v, u64 cr3)
+{
+	v->shadow.cr3 = v->walk.cr3 = cr3;
+	load_own_tables(v);
+}
+
 void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)
 {
 	const struct machine *m = v->machine;
@@ -68,10 +103,18 @@ void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)
 		      (unsigned long long)f.cr0, (unsigned long long)f.cr4,
 		      (unsigned long long)f.efer, broken);
 	v->shadow = *r;
-	v->identity = f.identity;
+	v->keeps_cr3 = f.keeps_cr3;
 	v->cr4_guest_owned = ~f.cr4_mask;
 	vmcs_writel(GUEST_CR0, f.cr0);
-	vmcs_writel(GUEST_CR3, f.cr3);
+	if (m->controls.own_tables) {
+		v->walk.cr0 = r->cr0;
+		v->walk.cr3 = r->cr3;
+		v->walk.cr4 = r->cr4;
+		v->walk.efer = r->efer;
+		load_own_tables(v);
+	} else {
+		vmcs_writel(GUEST_CR3, f.cr3);
+	}
 	vmcs_writel(GUEST_CR4, f.cr4);
 	efer_load(v, &f);
 	vmcs_writel(CR0_READ_SHADOW, r->cr0);
@@ -81,5 +124,5 @@ void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)
 	vmcs_write32(VM_ENTRY_CONTROLS,
 		     m->vmx.word[WORD_ENTRY] | (f.ia32e ? (u32)ENTRY_IA32E_MODE_GUEST : 0));
 	/* Some processors insist on exits for CR3: those bits stay. */
-	vcpu_set_cpu1(v, cr3_exits & ~m->vmx.word[WORD_CPU1], f.identity);
+	vcpu_set_cpu1(v, cr3_exits & ~m->vmx.word[WORD_CPU1], !f.keeps_cr3);
 }

@@ -50,6 +50,8 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 	if (vector != DF_VECTOR) /* for which the bit is undefined */
 		vcpu_undo_nmi_unblocking(v, info);
 	switch (vector) {
+	case PF_VECTOR:
+		return handle_page_fault(v);
 	case DB_VECTOR:
 		return reflect_debug(v, info);
 	case AC_VECTOR:

@@ -17,28 +17,21 @@
 
 enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
-/** PAE paging without IA-32e mode: the processor holds four PDPTEs, loaded when the mode begins or
- *  CR3 changes; under EPT they are VMCS fields. False: a reserved bit is set, #GP. */
-static bool load_pdptes(struct vcpu *v, u64 cr3)
-{
-	u64 pdpte[4];
-
-	if (!guest_load_pdptes(&v->machine->pc.mem, cr3, v->machine->cpuid.maxphyaddr, pdpte))
-		return false;
-	for (unsigned i = 0; i < 4; i++)
-		vmcs_write64(GUEST_PDPTE0 + 2 * i, pdpte[i]);
-	return true;
-}
-
 static enum exit_action stop_real_mode(struct vcpu *v)
 {
-	bool off = core.boot->options.features_off & FEATURE_BIT(UNRESTRICTED_GUEST);
+	u32 off = features_with_dependents(core.boot->options.features_off);
+	const char *which;
 
+	if (v->machine->controls.own_tables)
+		which = "needs EPT: write paging=ept";
+	else if (off & FEATURE_BIT(UNRESTRICTED_GUEST))
+		which = "features-= switched off: leave that out";
+	else
+		which = "this processor does not have: use a newer one";
 	return stop_unsupported(v,
 				"it switched protected mode off (CR0.PE=0), and real mode needs "
 				"\"unrestricted guest\", which %s",
-				off ? "features-= switched off: leave that out"
-				    : "this processor does not have: use a newer one");
+				which);
 }
 
 typedef bool (*cr_write_fn)(struct control_regs *r, u64 value, const struct cr_limits *l,
@@ -56,12 +49,29 @@ static enum exit_action write_cr(struct vcpu *v, cr_write_fn write, u64 value)
 		return event_gp(v);
 	if (!vmx_can_run(&v->machine->cr_policy, &r))
 		return stop_real_mode(v);
-	if ((effects & CR_LOAD_PDPTES) && !load_pdptes(v, r.cr3))
+	if ((effects & CR_LOAD_PDPTES) && !vcpu_load_pdptes(v, r.cr3))
 		return event_gp(v);
 	vcpu_load_control_regs(v, &r);
-	/* Section 29.4.3.3: with a VPID, an emulated write flushes nothing by itself. */
-	if (effects & (CR_FLUSH | CR_FLUSH_GLOBAL))
+	/* Section 29.4.3.3: with a VPID, an emulated write flushes nothing by itself. On page
+	 * tables of the hypervisor's, loading has. */
+	if ((effects & (CR_FLUSH | CR_FLUSH_GLOBAL)) && !v->machine->controls.own_tables)
 		vmx_flush_linear(v->machine);
+	return EXIT_ADVANCE;
+}
+
+/** On page tables of the hypervisor's every MOV to CR3 is an exit. It needs nothing that is in the
+ *  VMCS: what else decides about it is the host's. */
+static enum exit_action write_own_cr3(struct vcpu *v, u64 value)
+{
+	const struct cr_limits limits = {.maxphyaddr = v->walk.maxphyaddr};
+	struct control_regs r = v->shadow;
+	u32 effects;
+
+	if (!cr3_write(&r, value, &limits, &effects))
+		return event_gp(v);
+	if ((effects & CR_LOAD_PDPTES) && !vcpu_load_pdptes(v, r.cr3))
+		return event_gp(v);
+	vcpu_load_cr3(v, r.cr3);
 	return EXIT_ADVANCE;
 }
 
@@ -80,7 +90,8 @@ static enum exit_action mov_to_cr(struct vcpu *v, unsigned cr, u64 value)
 	case 0:
 		return write_cr(v, cr0_write, value);
 	case 3:
-		return write_cr(v, cr3_write, value);
+		return v->machine->controls.own_tables ? write_own_cr3(v, value)
+						       : write_cr(v, cr3_write, value);
 	case 4:
 		return write_cr(v, cr4_write, value);
 	case 8:
@@ -113,7 +124,9 @@ enum exit_action handle_cr_access(struct vcpu *v)
 	case CR_MOV_TO: {
 		u64 value = vcpu_reg(v, reg);
 
-		return mov_to_cr(v, cr, vcpu_code_bits(v) == 64 ? value : (u32)value);
+		if (value >> 32 && vcpu_code_bits(v) != 64)
+			value = (u32)value;
+		return mov_to_cr(v, cr, value);
 	}
 	case CR_MOV_FROM:
 		return mov_from_cr(v, cr, reg);

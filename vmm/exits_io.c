@@ -2,6 +2,7 @@
 /* IN, OUT, INS and OUTS (SDM volume 3, table 28-5 "Exit Qualification for I/O Instructions"). */
 #include "event.h"
 #include "gmem.h"
+#include "guest_mem.h"
 #include "insn.h"
 #include "machine.h"
 #include "run.h"
@@ -69,7 +70,7 @@ static enum walk_status string_element(struct vcpu *v, u64 qual, const struct wa
 	if (status != WALK_OK)
 		return status;
 	data = (u32)pc_pio_read(&m->pc, v->index, QUAL_PORT(qual), size);
-	return guest_virt_write(&m->pc.mem, r, gva, &data, size, access, out, fault);
+	return machine_virt_write(m, r, gva, &data, size, access, out, fault);
 }
 
 static enum exit_action string_fault(struct vcpu *v, enum walk_status status,

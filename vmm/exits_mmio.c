@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Accesses where no memory is: devices, by decoding and emulating the instruction. */
+#include "exits_mmio.h"
+
 #include "event.h"
 #include "guest/insn.h"
 #include "guest/walk.h"
+#include "guest_mem.h"
 #include "lib/fmt.h"
 #include "lib/mem.h"
 #include "machine.h"
@@ -51,15 +54,16 @@ static bool crosses_page(gva_t gva, unsigned size)
 /** An operand in two pages, read to or written from `value`. */
 static bool copy_across(struct emulation *e, gva_t gva, unsigned size, u64 *value, u32 access)
 {
-	const struct gmem *mem = &e->v->machine->pc.mem;
+	struct machine *m = e->v->machine;
 	struct walk_result out;
 	enum walk_status status;
 	gva_t fault;
 
 	if (access & WALK_WRITE)
-		status = guest_virt_write(mem, &e->regs, gva, value, size, e->access, &out, &fault);
+		status = machine_virt_write(m, &e->regs, gva, value, size, e->access, &out, &fault);
 	else
-		status = guest_virt_read(mem, &e->regs, gva, value, size, e->access, &out, &fault);
+		status = guest_virt_read(&m->pc.mem, &e->regs, gva, value, size, e->access, &out,
+					 &fault);
 	return status == WALK_OK || refuse(e, fault, status, &out);
 }
 
@@ -90,7 +94,8 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 		return copy_across(e, gva, size, &value, WALK_WRITE);
 	if (!translate(e, gva, WALK_WRITE, &gpa))
 		return false;
-	if (pc_is_mmio(pc, e->v->index, gpa) || !gmem_write(&pc->mem, gpa, &value, size))
+	if (pc_is_mmio(pc, e->v->index, gpa) ||
+	    !machine_phys_write(e->v->machine, gpa, &value, size))
 		pc_mmio_write(pc, e->v->index, gpa, size, value);
 	return true;
 }
@@ -190,7 +195,7 @@ static enum exit_action stop_on_fetch(struct vcpu *v, gpa_t gpa)
 				(unsigned long long)gpa.v);
 }
 
-static enum exit_action stop_on_paging(struct vcpu *v, gpa_t gpa)
+enum exit_action stop_on_paging(struct vcpu *v, gpa_t gpa)
 {
 	return stop_unsupported(v, "a paging structure of its lies outside memory, at 0x%llx",
 				(unsigned long long)gpa.v);
@@ -200,6 +205,16 @@ static enum exit_action stop_on_event(struct vcpu *v, gpa_t gpa)
 {
 	return stop_unsupported(v, "an event was delivered through 0x%llx, where no memory is",
 				(unsigned long long)gpa.v);
+}
+
+enum exit_action access_mmio(struct vcpu *v, gpa_t gpa, bool fetch)
+{
+	if (fetch)
+		return stop_on_fetch(v, gpa);
+	/* The access is not the instruction's at RIP but that of the event's delivery. */
+	if (vcpu_idt_vectoring(v) & INTR_INFO_VALID)
+		return stop_on_event(v, gpa);
+	return emulate_mmio(v, gpa);
 }
 
 enum exit_action handle_ept_violation(struct vcpu *v)
@@ -220,14 +235,9 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 		return stop_unsupported(v, "EPT violation at 0x%llx, which is mapped",
 					(unsigned long long)gpa.v);
 	}
-	if (qual & EPT_VIOLATION_FETCH)
-		return stop_on_fetch(v, gpa);
 	if ((qual & EPT_VIOLATION_GVA_VALID) && !(qual & EPT_VIOLATION_GVA_TRANSLATED))
 		return stop_on_paging(v, gpa);
-	/* The access is not the instruction's at RIP but that of the event's delivery. */
-	if (vcpu_idt_vectoring(v) & INTR_INFO_VALID)
-		return stop_on_event(v, gpa);
-	return emulate_mmio(v, gpa);
+	return access_mmio(v, gpa, qual & EPT_VIOLATION_FETCH);
 }
 
 /* Exit qualification of an APIC access, table 28-6. */

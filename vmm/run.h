@@ -10,6 +10,9 @@
 #include "exit_reasons.def"
 #undef EXIT_REASON
 
+/** Of exit reason 0 there is one more, for #PF: vmm/exits_pf.c. */
+enum exit_action handle_page_fault(struct vcpu *v);
+
 /** End the run because the guest did what is not emulated here: a sentence, the vcpu, the last
  *  exits. */
 enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)

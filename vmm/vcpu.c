@@ -40,7 +40,7 @@ void vcpu_set_edx_eax(struct vcpu *v, u64 value)
 
 u64 vcpu_cr0(const struct vcpu *v)
 {
-	u64 owned = v->machine->controls.cr0_guest_owned;
+	u64 owned = v->machine->cr_policy.cr0_guest_owned;
 
 	return (vmcs_readl(GUEST_CR0) & owned) | (v->shadow.cr0 & ~owned);
 }
@@ -66,30 +66,49 @@ unsigned vcpu_code_bits(const struct vcpu *v)
 	return ar & BIT(14) ? 32 : 16;
 }
 
+/** PKRU stays in the processor: the host's own pages are supervisor pages, to which it does not
+ *  apply. RDPKRU needs CR4.PKE, which the host does not have set. */
+static u32 read_pkru(void)
+{
+	u32 eax, edx;
+
+	write_cr4(read_cr4() | X86_CR4_PKE);
+	__asm__ volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
+	write_cr4(read_cr4() & ~X86_CR4_PKE);
+	return eax;
+}
+
+/** What belongs to an access rather than to an address space. */
+static void set_access(struct vcpu *v, struct walk_regs *r)
+{
+	r->rflags = vcpu_rflags(v);
+	r->cpl = (u8)vcpu_cpl();
+	if (r->cr4 & X86_CR4_PKE)
+		r->pkru = read_pkru();
+}
+
+const struct walk_regs *vcpu_own_walk_regs(struct vcpu *v)
+{
+	set_access(v, &v->walk);
+	return &v->walk;
+}
+
 void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r)
 {
+	if (v->machine->controls.own_tables) {
+		*r = *vcpu_own_walk_regs(v);
+		return;
+	}
 	*r = (struct walk_regs){
 		.cr0 = vcpu_cr0(v),
-		.cr3 = v->identity ? v->shadow.cr3 : vmcs_readl(GUEST_CR3),
+		.cr3 = v->keeps_cr3 ? vmcs_readl(GUEST_CR3) : v->shadow.cr3,
 		.cr4 = vcpu_cr4(v),
 		.efer = v->shadow.efer,
-		.rflags = vcpu_rflags(v),
-		.cpl = (u8)vcpu_cpl(),
 		.maxphyaddr = v->machine->cpuid.maxphyaddr,
 		.has_1g = v->machine->cpuid.has_1g,
 	};
-	if (r->cr4 & X86_CR4_PKE) {
-		u32 eax, edx;
-
-		/* PKRU stays in the processor: the host's own pages are supervisor pages, to which
-		 * it does not apply. RDPKRU needs CR4.PKE, which the host does not have set. */
-		write_cr4(read_cr4() | X86_CR4_PKE);
-		__asm__ volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
-		write_cr4(read_cr4() & ~X86_CR4_PKE);
-		r->pkru = eax;
-	}
-	if (pae_paging(&(struct control_regs){.cr0 = r->cr0, .cr4 = r->cr4, .efer = r->efer}) &&
-	    (v->machine->vmx.word[WORD_CPU2] & CPU2_EPT)) {
+	set_access(v, r);
+	if (pae_paging(&(struct control_regs){.cr0 = r->cr0, .cr4 = r->cr4, .efer = r->efer})) {
 		for (unsigned i = 0; i < 4; i++)
 			r->pdpte[i] = vmcs_read64(GUEST_PDPTE0 + 2 * i);
 	}
@@ -184,8 +203,10 @@ void vcpu_dump(struct vcpu *v)
 	     (unsigned long long)vmcs_readl(GUEST_CR4), (unsigned long long)vcpu_cr4(v),
 	     (unsigned long long)efer_of_guest(v), (unsigned long long)v->shadow.efer,
 	     (unsigned long long)v->xcr0);
-	if (v->identity)
-		klog("  its paging is off: it runs on the identity map; its cr3 is %llx",
+	if (!v->keeps_cr3)
+		klog("  it runs on %s: its own cr3 is %llx",
+		     v->machine->controls.own_tables ? "shadow page tables"
+						     : "the identity map, for its paging is off",
 		     (unsigned long long)v->shadow.cr3);
 	for (u32 i = 0; i < 8; i++)
 		dump_segment(segments[i], 2 * i);

@@ -49,11 +49,14 @@ struct vcpu {
 	u32 event_info, event_error, event_insn_len;
 	u32 cpu1;	/* primary controls in the VMCS */
 	u8 *msr_bitmap; /* one page */
-	/* What the guest wrote. Of CR0 and CR4 the bits that it owns are in the VMCS; so is CR3,
-	 * but for a guest on the identity map. */
+	/* What the guest wrote. Of CR0 and CR4 the bits that it owns are in the VMCS; so is CR3
+	 * where the guest keeps it. */
 	struct control_regs shadow;
 	u64 cr4_guest_owned; /* bits of CR4 that the guest changes without an exit, at present */
-	bool identity; /* paging is off for the guest and on for the processor: vmx/guest_cr.h */
+	bool keeps_cr3;	     /* CR3 in the VMCS is the guest's own: vmx/guest_cr.h */
+	/* On page tables of the hypervisor's: as of the last load(), see paging_ops.h; what belongs
+	 * to a single access is set for that. */
+	struct walk_regs walk;
 	u64 xcr0;
 	struct efer_areas *efer; /* vmm/efer.c; NULL: the VMCS has fields for it */
 	u64 tsc_adjust;		 /* guest's TSC = guest time + this */
@@ -84,8 +87,7 @@ void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e);
 /** Run until m->outcome is set. */
 void vcpu_run(struct vcpu *v);
 
-/** Reason (all 32 bits), RIP, exit qualification and CR3 (the guest's) of this exit: the newest in
- * the ring. */
+/** Reason (all 32 bits), RIP and exit qualification of this exit: the newest in the ring. */
 static inline u32 vcpu_exit_reason(const struct vcpu *v)
 {
 	return v->log.last->reason;
@@ -101,9 +103,10 @@ static inline u64 vcpu_qual(const struct vcpu *v)
 	return v->log.last->qual;
 }
 
+/** The guest's CR3. */
 static inline u64 vcpu_cr3(const struct vcpu *v)
 {
-	return __builtin_expect(v->identity, 0) ? v->shadow.cr3 : v->log.last->cr3;
+	return v->keeps_cr3 ? v->log.last->cr3 : v->shadow.cr3;
 }
 
 /** RFLAGS as the VMCS holds them now. */
@@ -165,6 +168,9 @@ unsigned vcpu_code_bits(const struct vcpu *v);
 
 /** What decides how the guest's linear addresses are translated now. */
 void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);
+
+/** The same on page tables of the hypervisor's, in place. */
+const struct walk_regs *vcpu_own_walk_regs(struct vcpu *v);
 
 /** Note that a single-step trap is due: pending debug exceptions, BS; unless IA32_DEBUGCTL.BTF asks
  *  for traps on branches only. */

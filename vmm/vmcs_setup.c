@@ -225,6 +225,8 @@ void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 
 	v->machine = m;
 	v->index = index;
+	v->walk.maxphyaddr = m->cpuid.maxphyaddr;
+	v->walk.has_1g = m->cpuid.has_1g;
 	v->timer_shift = NO_PREEMPTION_TIMER;
 	if (m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER)
 		v->timer_shift = core.caps.misc & 31; /* appendix A.6 */

@@ -10,11 +10,38 @@
  *  IA-32e mode only, PGE on global pages, and PCIDE is 0 outside IA-32e mode.) */
 #define CR4_PAGING (X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP)
 
+/** Paging is off for the guest, and on for the processor. */
+static void use_identity_map(const struct vmx_cr_policy *p, struct vmx_control_regs *out)
+{
+	out->keeps_cr3 = false;
+	out->cr0 |= X86_CR0_PG;
+	out->cr3 = p->identity_cr3;
+	out->cr4 = (out->cr4 & ~CR4_PAGING) | X86_CR4_PSE;
+	/* With paging on, LME would be IA-32e mode. */
+	out->efer &= ~EFER_LME;
+	out->cr4_mask |= CR4_PAGING;
+}
+
+/** PAE paging or, in IA-32e mode, 4-level paging, in which a supervisor obeys W and NX is a bit. */
+static void use_own_tables(const struct control_regs *guest, struct vmx_control_regs *out)
+{
+	out->keeps_cr3 = false;
+	out->cr0 |= X86_CR0_PG | X86_CR0_WP;
+	out->cr3 = 0;
+	out->cr4 = (out->cr4 | X86_CR4_PAE) & ~X86_CR4_PCIDE;
+	/* With paging off nothing is a user's page, nor has it a key. */
+	if (!(guest->cr0 & X86_CR0_PG))
+		out->cr4 &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
+	out->efer |= EFER_NX;
+	if (!out->ia32e)
+		out->efer &= ~EFER_LME;
+	out->cr0_mask |= X86_CR0_TRANSLATION;
+	out->cr4_mask |= X86_CR4_TRANSLATION;
+}
+
 void vmx_control_regs(const struct vmx_cr_policy *p, const struct control_regs *guest,
 		      struct vmx_control_regs *out)
 {
-	u64 cr4_owned = p->cr4_guest_owned;
-
 	*out = (struct vmx_control_regs){
 		/* Caching stays on whatever the guest writes to CD and NW: memory is coherent, and
 		 * the cache is shared with the host. NE is fixed to 1 in VMX operation. */
@@ -24,18 +51,14 @@ void vmx_control_regs(const struct vmx_cr_policy *p, const struct control_regs *
 		.cr4 = guest->cr4 | X86_CR4_VMXE | X86_CR4_MCE,
 		.efer = guest->efer,
 		.cr0_mask = ~p->cr0_guest_owned,
+		.cr4_mask = ~p->cr4_guest_owned,
 		.ia32e = guest->efer & EFER_LMA,
-		.identity = !p->unrestricted && !(guest->cr0 & X86_CR0_PG),
+		.keeps_cr3 = true,
 	};
-	if (out->identity) {
-		out->cr0 |= X86_CR0_PG;
-		out->cr3 = p->identity_cr3;
-		out->cr4 = (out->cr4 & ~CR4_PAGING) | X86_CR4_PSE;
-		/* With paging on, LME would be IA-32e mode. */
-		out->efer &= ~EFER_LME;
-		cr4_owned &= ~CR4_PAGING;
-	}
-	out->cr4_mask = ~cr4_owned;
+	if (p->own_tables)
+		use_own_tables(guest, out);
+	else if (!p->unrestricted && !(guest->cr0 & X86_CR0_PG))
+		use_identity_map(p, out);
 }
 
 static bool fixed(u64 value, u64 fixed0, u64 fixed1)

@@ -7,6 +7,10 @@
  * Without the control "unrestricted guest", CR0.PE and CR0.PG are 1 in VMX non-root operation. A
  * guest that has switched paging off then runs with 32-bit paging, on a page directory of the
  * hypervisor's which maps every linear address below 4 GiB to the same guest-physical one.
+ *
+ * On page tables of the hypervisor's own (paging_controls.own_tables) the processor's paging is
+ * always on, with the formats and the protection that those tables are made for, whatever the
+ * guest's is.
  */
 #ifndef TV_VMX_GUEST_CR_H
 #define TV_VMX_GUEST_CR_H
@@ -20,6 +24,7 @@ struct vmx_cr_policy {
 	u64 cr0_guest_owned; /* bits that the guest may change without an exit */
 	u64 cr4_guest_owned;
 	u64 identity_cr3; /* gpa of the identity map's page directory; used where !unrestricted */
+	bool own_tables;  /* the processor never walks the guest's page tables */
 };
 
 /** Fields of the VMCS; the read shadows are the guest's own values. */
@@ -27,7 +32,8 @@ struct vmx_control_regs {
 	u64 cr0, cr3, cr4, efer;
 	u64 cr0_mask, cr4_mask; /* guest/host masks: 1 is the host's */
 	bool ia32e;		/* VM-entry control "IA-32e mode guest" */
-	bool identity;		/* on the identity map: accesses to CR3 have to exit */
+	bool keeps_cr3;		/* `cr3` is the guest's own; else its accesses to CR3 have to exit,
+				 * and with own tables `cr3` is for the caller to fill in */
 };
 
 /** Can the processor run a guest in this state at all? In real mode (CR0.PE=0) only an
@@ -36,6 +42,13 @@ static inline bool vmx_can_run(const struct vmx_cr_policy *p, const struct contr
 {
 	return p->unrestricted || (guest->cr0 & X86_CR0_PE);
 }
+
+/** Bits of CR0 and CR4 that decide how a linear address is translated, or what is cached of that.
+ */
+#define X86_CR0_TRANSLATION (X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
+#define X86_CR4_TRANSLATION                                                                        \
+	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | X86_CR4_PCIDE | X86_CR4_SMEP |   \
+	 X86_CR4_SMAP | X86_CR4_PKE)
 
 /** The fields for a guest in a state that can be run. */
 void vmx_control_regs(const struct vmx_cr_policy *p, const struct control_regs *guest,

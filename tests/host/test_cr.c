@@ -141,7 +141,7 @@ static void check_fields(const struct control_regs *r, bool unrestricted)
 	assert_true((f.cr4_mask & X86_CR4_PAE) && (f.cr4_mask & X86_CR4_PCIDE));
 
 	if (unrestricted || (r->cr0 & X86_CR0_PG)) {
-		assert_false(f.identity);
+		assert_true(f.keeps_cr3);
 		assert_true(f.cr3 == r->cr3 && f.efer == r->efer);
 		assert_true((f.cr0 & (X86_CR0_PG | X86_CR0_WP)) ==
 			    (r->cr0 & (X86_CR0_PG | X86_CR0_WP)));
@@ -150,7 +150,7 @@ static void check_fields(const struct control_regs *r, bool unrestricted)
 	}
 	/* Paging is off for the guest: 32-bit paging with 4 MiB pages, and nothing that could
 	 * make a fault of an access. */
-	assert_true(f.identity && f.cr3 == IDENTITY);
+	assert_true(!f.keeps_cr3 && f.cr3 == IDENTITY);
 	assert_true((f.cr0 & (X86_CR0_PE | X86_CR0_PG)) == (X86_CR0_PE | X86_CR0_PG));
 	assert_true(f.cr4 & X86_CR4_PSE);
 	assert_false(f.cr4 & (X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PCIDE));
@@ -160,10 +160,46 @@ static void check_fields(const struct control_regs *r, bool unrestricted)
 	assert_false(~f.cr4_mask & (X86_CR4_PSE | X86_CR4_SMEP | X86_CR4_SMAP));
 }
 
+/** The same on page tables of the hypervisor's. */
+static void check_own_tables(const struct control_regs *r)
+{
+	const u64 sm = X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE;
+	struct vmx_cr_policy p = policy;
+	struct vmx_control_regs f;
+	bool pg = r->cr0 & X86_CR0_PG, lma = r->efer & EFER_LMA;
+
+	p.own_tables = true;
+	/* Whatever the mode's implementation would leave to the guest. */
+	p.cr0_guest_owned = X86_CR0_TS | X86_CR0_WP;
+	p.cr4_guest_owned = ~0ull;
+	assert_true(vmx_can_run(&p, r) == !!(r->cr0 & X86_CR0_PE));
+	if (!vmx_can_run(&p, r))
+		return;
+	vmx_control_regs(&p, r, &f);
+	assert_null(vmx_control_regs_broken(&f, false, &caps));
+	assert_true(!f.keeps_cr3 && f.ia32e == lma);
+
+	/* What the tables are made for. */
+	assert_true((f.cr0 & X86_CR0_PG) && (f.cr0 & X86_CR0_WP) && (f.cr4 & X86_CR4_PAE));
+	assert_true(f.efer & EFER_NX);
+	assert_false(f.cr4 & X86_CR4_PCIDE);
+	assert_true(!!(f.efer & EFER_LME) == lma && !!(f.efer & EFER_LMA) == lma);
+	assert_true((f.efer & EFER_SCE) == (r->efer & EFER_SCE));
+	assert_true((f.cr4 & sm) == (pg ? r->cr4 & sm : 0));
+
+	/* The guest reads what it wrote, and every change of those bits is an exit. */
+	assert_true(((r->cr0 & f.cr0_mask) | (f.cr0 & ~f.cr0_mask)) == r->cr0);
+	assert_true((r->cr4 & f.cr4_mask) == (r->cr4 & X86_CR4_TRANSLATION));
+	assert_true((f.cr0_mask & X86_CR0_TRANSLATION) == X86_CR0_TRANSLATION);
+	assert_true((f.cr4_mask & X86_CR4_TRANSLATION) == X86_CR4_TRANSLATION);
+	assert_true(f.cr0_mask == ~(u64)X86_CR0_TS);
+}
+
 static void check_both_fields(const struct control_regs *r)
 {
 	check_fields(r, true);
 	check_fields(r, false);
+	check_own_tables(r);
 }
 
 static void vm_entry_takes_every_state(void **state)

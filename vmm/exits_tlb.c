@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* INVLPG and INVPCID of a guest on page tables of the hypervisor's. */
+#include "event.h"
+#include "guest/invpcid.h"
+#include "guest/walk.h"
+#include "machine.h"
+#include "run.h"
+#include "vmcs.h"
+#include "vmx/mem_operand.h"
+
+#define CR3_PCID 0xfffull
+
+static void invalidate_address(struct vcpu *v, gva_t gva)
+{
+	struct paging *p = v->machine->paging;
+
+	p->ops->invlpg(p, v->index, &v->walk, gva);
+}
+
+/** The qualification is the linear address; of one that is not canonical nothing is cached. */
+enum exit_action handle_invlpg(struct vcpu *v)
+{
+	gva_t gva = GVA(vcpu_qual(v));
+
+	if (is_canonical(gva.v))
+		invalidate_address(v, gva);
+	return EXIT_ADVANCE;
+}
+
+/** The descriptor. False: an exception is queued, or the guest has ended. */
+static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
+{
+	u32 seg = 2 * vmx_operand_segment(info);
+	struct vmx_mem_operand o = {
+		.info = info,
+		.displacement = vcpu_qual(v),
+		.gpr = v->gpr,
+		.long_mode = vcpu_code_bits(v) == 64,
+		.seg = {vmcs_readl(GUEST_ES_BASE + seg), vmcs_read32(GUEST_ES_LIMIT + seg),
+			vmcs_read32(GUEST_ES_AR_BYTES + seg)},
+	};
+	struct walk_result out;
+	enum walk_status status;
+	gva_t gva, fault;
+	u8 vector;
+
+	vcpu_reg(v, REG_RSP); /* it may be part of the address */
+	if (!vmx_operand_address(&o, sizeof(*d), &gva, &vector)) {
+		event_exception_error(v, vector, 0);
+		return false;
+	}
+	status = guest_virt_read(&v->machine->pc.mem, vcpu_own_walk_regs(v), gva, d, sizeof(*d),
+				 WALK_READ, &out, &fault);
+	if (status == WALK_FAULT)
+		event_page_fault(v, fault, out.pferr);
+	else if (status == WALK_NOT_RAM)
+		stop_unsupported(v, "INVPCID with a descriptor outside memory, at 0x%llx",
+				 (unsigned long long)out.gpa.v);
+	return status == WALK_OK;
+}
+
+/** What was cached of a PCID that is not the present one, load() looks at again when it is. */
+static void invalidate(struct vcpu *v, u64 type, const struct invpcid_desc *d)
+{
+	struct paging *p = v->machine->paging;
+	bool present = d->pcid == (v->walk.cr4 & X86_CR4_PCIDE ? v->walk.cr3 & CR3_PCID : 0);
+
+	if (type == INVPCID_ADDRESS && present)
+		invalidate_address(v, d->gva);
+	else if (type != INVPCID_ADDRESS && (type != INVPCID_CONTEXT || present))
+		p->ops->flush(p, v->index);
+}
+
+enum exit_action handle_invpcid(struct vcpu *v)
+{
+	u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);
+	struct invpcid_desc d;
+	u64 type;
+
+	/* The SDM has the processor check the privilege level before this exit; Bochs 2.7 does not.
+	 */
+	if (vcpu_cpl() != 0)
+		return event_gp(v);
+	type = vcpu_reg(v, vmx_operand_reg2(info));
+	if (vcpu_code_bits(v) != 64)
+		type = (u32)type;
+	if (!read_descriptor(v, info, &d))
+		return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
+	if (!invpcid_valid(type, &d, v->walk.cr4 & X86_CR4_PCIDE))
+		return event_gp(v);
+	invalidate(v, type, &d);
+	return EXIT_ADVANCE;
+}

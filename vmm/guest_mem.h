@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing guest memory in the guest's name, once it runs: what an emulated instruction does. Where
+ * the processor walks page tables of the hypervisor's, they hear of it, for what was written may be
+ * a page table of the guest's.
+ */
+#ifndef TV_GUEST_MEM_H
+#define TV_GUEST_MEM_H
+
+#include "guest/walk.h"
+
+struct machine;
+
+/** gmem_write(). */
+bool machine_phys_write(struct machine *m, gpa_t gpa, const void *src, u64 len);
+
+/** guest_virt_write() of at most a page. */
+enum walk_status machine_virt_write(struct machine *m, const struct walk_regs *r, gva_t gva,
+				    const void *src, u64 len, u32 access, struct walk_result *out,
+				    gva_t *fault_gva);
+
+#endif

@@ -5,10 +5,12 @@
 #include "core.h"
 #include "ept/ept.h"
 #include "panic.h"
+#include "shadow/shadow.h"
 #include "vmxon.h"
 
 static const struct paging_ops *const implementations[PAGING_MODES] = {
 	[PAGING_EPT] = &ept_ops,
+	[PAGING_SHADOW] = &shadow_ops,
 };
 
 static void *env_alloc_page(void *ctx, hpa_t *hpa)
@@ -78,6 +80,8 @@ void paging_create(struct machine *m, u32 mode)
 		.ctx = m,
 		.ept_vpid_cap = core.caps.ept_vpid,
 		.track_dirty = core.boot->options.dirty,
+		.shadow_pool = MIB(32),
+		.nr_vcpus = m->nr_vcpus,
 	};
 	m->paging = implementations[mode]->create(&m->paging_env, &m->pc.mem, err);
 	if (!m->paging)

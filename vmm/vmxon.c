@@ -98,8 +98,22 @@ void vmx_say_features(const struct machine *m)
 	klog("run %u features:%s", m->run, names);
 }
 
+/** Why Bochs 2.7 cannot deliver virtual interrupts to this machine; NULL: it can. */
+static const char *bochs_virtual_delivery_lack(const struct machine *m)
+{
+	/* It takes any interrupt of the host's, which here is its timer, for the virtual one that
+	 * is pending, and delivers that whatever RFLAGS.IF says. */
+	if (!(m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER))
+		return "without the VMX-preemption timer";
+	/* An exit in the middle of the delivery, as of a page fault on the guest's stack, comes
+	 * with the IDT-vectoring information of some event before it. */
+	if (m->controls.own_tables)
+		return "where page faults exit";
+	return NULL;
+}
+
 /** Controls that are there but cannot be used without their companions. */
-static void drop_useless(struct vmx_controls *c)
+static void drop_useless(const struct machine *m, struct vmx_controls *c)
 {
 	const u64 flush = VPID_CAP_INVVPID | VPID_CAP_SINGLE | VPID_CAP_ALL;
 	struct cpuid_regs r;
@@ -117,13 +131,14 @@ static void drop_useless(struct vmx_controls *c)
 		     "at a wrong rate");
 		c->word[WORD_PIN] &= ~(u32)PIN_PREEMPTION_TIMER;
 	}
-	/* Bochs 2.7 takes any interrupt of the host's, which here is its timer, for the virtual one
-	 * that is pending, and delivers that whatever RFLAGS.IF says. */
-	if (core.on_bochs && (c->word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY) &&
-	    !(c->word[WORD_PIN] & PIN_PREEMPTION_TIMER)) {
-		klog("virtual-interrupt delivery is not used: Bochs 2.7 cannot do it without the "
-		     "VMX-preemption timer");
-		c->word[WORD_CPU2] &= ~(u32)CPU2_VIRT_INTR_DELIVERY;
+	if (core.on_bochs && (c->word[WORD_CPU2] & CPU2_VIRT_INTR_DELIVERY)) {
+		const char *lack = bochs_virtual_delivery_lack(m);
+
+		if (lack) {
+			klog("virtual-interrupt delivery is not used: Bochs 2.7 cannot do it %s",
+			     lack);
+			c->word[WORD_CPU2] &= ~(u32)CPU2_VIRT_INTR_DELIVERY;
+		}
 	}
 }
 
@@ -174,7 +189,7 @@ void vmx_choose_for(struct machine *m)
 	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
 				 m->controls.cpu2_wanted | random, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
-	drop_useless(&m->vmx);
+	drop_useless(m, &m->vmx);
 	if (random & ~(u64)m->vmx.word[WORD_CPU2])
 		klog("reproducible=1: this processor lets a guest that does not ask CPUID execute "
 		     "RDRAND or RDSEED");

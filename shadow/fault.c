@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Page faults: the guest's own, and those of entries that are not there yet. */
-#include "mmu.h"
+#include "entry.h"
 
 /** Entries looked at around one that was asked for: a guest maps files so many pages at a time. */
 #define PREFETCH_WINDOW 16u
@@ -17,6 +17,7 @@ struct fault {
 	u32 access; /* WALK_* */
 	struct paging_fault *out;
 	enum shadow_counter outcome; /* what an entry that is made counts as */
+	bool linked;		     /* an entry on the way was made */
 };
 
 static enum paging_verdict reflect(struct fault *f, u32 pferr)
@@ -65,7 +66,10 @@ static enum paging_verdict put(struct fault *f, u32 ref, u64 spte, u64 snap, con
 
 	if (old == spte) {
 		s->snap[ref] = snap;
-		return spurious(f);
+		if (!f->linked)
+			return spurious(f);
+		count(s, f->outcome);
+		return PAGING_RETRY;
 	}
 	count(s, f->outcome);
 	if ((old & PTE_P) && !((old ^ spte) & (SPTE_ADDR_MASK | PTE_PS))) {
@@ -101,8 +105,10 @@ static enum paging_verdict map_small(struct fault *f, u32 ref, u64 entry, u64 gf
 		unprotect_frame(s, gfn, t.list);
 		f->outcome = SHADOW_WRITE_PROTECT;
 	}
-	spte = t.hpa | compose_leaf(s, role, 1, role.direct ? role_entry(role) : entry,
-				    frames_type(s, &t, gfn), fold(f));
+	spte = t.hpa | (role.wp0 || role.direct
+				? compose_leaf(role, 1, role.direct ? role_entry(role) : entry,
+					       frames_types(s, &t, gfn), fold(f))
+				: compose_small(frames_types(s, &t, gfn), entry));
 	if (*t.list & HEAD_PROTECTED)
 		spte &= ~PTE_W;
 	sp->referenced = true;
@@ -116,7 +122,7 @@ static enum paging_verdict map_large(struct fault *f, u32 ref, u64 entry, u64 gf
 	union role role = page_of_ref(s, ref)->role;
 	u64 e = role.direct ? role_entry(role) : entry;
 
-	return put(f, ref, t->hpa | compose_leaf(s, role, 2, e, frames_type(s, t, gfn), fold(f)),
+	return put(f, ref, t->hpa | compose_leaf(role, 2, e, frames_types(s, t, gfn), fold(f)),
 		   entry, t);
 }
 
@@ -124,18 +130,16 @@ static enum paging_verdict map_large(struct fault *f, u32 ref, u64 entry, u64 gf
 static void prefetch_around(struct shadow *s, u32 ref)
 {
 	struct shadow_page *sp = page_of_ref(s, ref);
-	unsigned first = ref % SHADOW_ENTRIES & ~(PREFETCH_WINDOW - 1);
-	u64 present = sp->bitmap[first / 64] >> first % 64;
+	u32 first = ref & ~(PREFETCH_WINDOW - 1);
+	u64 present = sp->bitmap[first / 64 % ARRAY_SIZE(sp->bitmap)] >> first % 64;
+	u64 made = s->counter[SHADOW_PREFETCHES];
 
 	for (unsigned i = 0; i < PREFETCH_WINDOW; i++) {
-		u64 entry;
-
-		if (present >> i & 1)
-			continue;
-		entry = read_guest_entry(sp, first + i);
-		if ((entry & PTE_P) && prefetch(s, sp, first + i, entry))
-			count(s, SHADOW_PREFETCHES);
+		if (!(present >> i & 1) &&
+		    prefetch(s, sp, first + i, read_guest_entry(sp, (first + i) % SHADOW_ENTRIES)))
+			made++;
 	}
+	s->counter[SHADOW_PREFETCHES] = made;
 }
 
 static void add_rights(struct walk_rights *rights, u64 entry)
@@ -150,23 +154,30 @@ static void add_rights(struct walk_rights *rights, u64 entry)
 static u32 descend(const struct shadow *s, const struct shadow_vcpu *vc, u64 gva,
 		   struct walk_rights *rights)
 {
-	const struct shadow_page *sp = root_of(s, vc, gva);
+	u32 n = vc->levels == 4 ? vc->root[0] : vc->root[gva >> 30 & 3];
+	u64 all = PTE_U | PTE_W, nx = 0;
 
-	*rights = (struct walk_rights){.user = true, .writable = true};
-	while (sp && !sp->role.direct) {
-		unsigned index = level_index(gva, sp->role.level);
-		u32 ref = ref_of(s, sp, index);
+	/* Page 0 has level 0. */
+	for (unsigned level = s->page[n].role.level; level > 1; level--) {
+		const struct shadow_page *sp = &s->page[n];
+		unsigned index = level_index(gva, level);
+		u32 ref = n << SHADOW_ENTRY_BITS | index;
 		u64 entry, spte = s->spt[ref];
 
-		if (sp->role.level == 1)
-			return ref;
-		entry = read_guest_entry(sp, index);
-		if (!(spte & PTE_P) || (spte & PTE_PS) || entry != s->snap[ref])
+		if ((spte & (PTE_P | PTE_PS)) != PTE_P || sp->role.direct)
 			return NO_REF;
-		add_rights(rights, entry);
-		sp = child_of(s, spte);
+		entry = read_guest_entry(sp, index);
+		if (entry != s->snap[ref])
+			return NO_REF;
+		all &= entry;
+		nx |= entry;
+		n = (u32)(((spte & SPTE_ADDR_MASK) - s->spt_hpa) >> PAGE_SHIFT);
 	}
-	return NO_REF;
+	if (!n || s->page[n].role.direct)
+		return NO_REF;
+	*rights = (struct walk_rights){
+		.user = all & PTE_U, .writable = all & PTE_W, .nx = nx & PTE_NX};
+	return n << SHADOW_ENTRY_BITS | level_index(gva, 1);
 }
 
 static bool set_guest_entry(const struct shadow_page *sp, unsigned index, u64 old, u64 new)
@@ -238,6 +249,7 @@ static enum paging_verdict map(struct fault *f, const struct walk_path *path, u6
 		/* What is mapped in small pages already stays so. */
 		if (leaf && level == 2 && !linked && frames_find_large(s, gfn, &t))
 			return map_large(f, ref, entry, gfn, &t);
+		f->linked |= s->spt[ref] == 0 || s->snap[ref] != entry;
 		sp = link_child(s, ref, entry, leaf);
 	}
 }
@@ -294,6 +306,7 @@ enum paging_verdict shadow_page_fault(struct paging *p, unsigned vcpu, const str
 	};
 	enum paging_verdict verdict;
 
+	op_begin(s);
 	count(s, SHADOW_FAULTS);
 	pool_reserve(s, PAGES_NEEDED);
 	if (!quick(&f, &verdict))

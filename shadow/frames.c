@@ -52,7 +52,7 @@ bool frames_init(struct shadow *s, char *err)
 
 const struct shadow_slot *frames_slot(struct shadow *s, u64 gfn)
 {
-	if (gfn - s->last_slot->gfn < s->last_slot->nr)
+	if (in_last_slot(s, gfn))
 		return s->last_slot;
 	for (unsigned i = 0; i < s->nr_slots; i++) {
 		if (gfn - s->slot[i].gfn < s->slot[i].nr)
@@ -117,18 +117,36 @@ bool frames_find_large(struct shadow *s, u64 gfn, struct target *t)
 	return true;
 }
 
-u8 frames_type(struct shadow *s, const struct target *t, u64 gfn)
+const u64 *frames_types(struct shadow *s, const struct target *t, u64 gfn)
 {
 	int type;
 
-	if (!t->region || !s->env.guest_memtype)
-		return MEMTYPE_WB;
+	if (!t->slot)
+		return s->type_bits[MEMTYPE_WB];
+	if (t->slot->types)
+		return t->slot->types;
 	if (t->region->fit == FIT_UNKNOWN)
 		judge_region(s, t->slot, t->region, gfn & ~(u64)(SHADOW_ENTRIES - 1));
 	if (t->region->fit == FIT_LARGE)
-		return t->region->type;
+		return s->type_bits[t->region->type];
 	type = s->env.guest_memtype(s->env.ctx, GPA(gfn << PAGE_SHIFT), PAGE_SIZE);
-	return type < 0 ? MEMTYPE_UC : (u8)type;
+	return s->type_bits[type < 0 ? MEMTYPE_UC : type];
+}
+
+void frames_new_types(struct shadow *s)
+{
+	for (unsigned i = 0; i < s->nr_slots; i++) {
+		struct shadow_slot *slot = &s->slot[i];
+		u64 last = slot->gfn + slot->nr - 1;
+		int type = MEMTYPE_WB;
+
+		for (struct shadow_region *r = slot->region; r <= region_of(slot, last); r++)
+			r->fit = FIT_UNKNOWN;
+		if (s->env.guest_memtype)
+			type = s->env.guest_memtype(s->env.ctx, GPA(slot->gfn << PAGE_SHIFT),
+						    slot->nr << PAGE_SHIFT);
+		slot->types = type < 0 ? NULL : s->type_bits[type];
+	}
 }
 
 u32 *frames_list(struct shadow *s, u64 spte, unsigned level)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From table to table: the pages below a page. */
-#include "mmu.h"
+#include "entry.h"
 
 void role_regs(const struct shadow *s, union role role, struct walk_regs *r)
 {
@@ -62,67 +62,51 @@ static void fill_direct(struct shadow *s, struct shadow_page *sp)
 		if (!frames_find(s, sp->gfn + i, &t))
 			continue;
 		spte = t.hpa |
-		       compose_leaf(s, sp->role, 1, entry, frames_type(s, &t, sp->gfn + i), false);
+		       compose_leaf(sp->role, 1, entry, frames_types(s, &t, sp->gfn + i), false);
 		if (*t.list & HEAD_PROTECTED)
 			spte &= ~PTE_W;
 		spte_install(s, ref_of(s, sp, i), spte, 0, t.list);
 	}
 }
 
-static void prefill_table(struct shadow *s, struct shadow_page *sp)
+/** One entry of a new root. */
+static bool prefill_link(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry,
+			 u64 reserved)
 {
-	for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
-		u64 entry = read_guest_entry(sp, i);
+	struct shadow_page *child;
 
-		if ((entry & PTE_P) && prefetch(s, sp, i, entry))
-			count(s, SHADOW_PREFETCHES);
-	}
+	if ((entry & (PTE_P | PTE_A | PTE_PS)) != (PTE_P | PTE_A) || entry & reserved)
+		return false;
+	child = page_find(s, entry_frame(sp, index, entry, false),
+			  child_role(sp, index, entry, false));
+	if (!child)
+		return false;
+	spte_install(s, ref_of(s, sp, index),
+		     page_hpa(s, child) | compose_link(sp->role, entry, false), entry,
+		     &child->parents);
+	adopt(s, child, sp->owner);
+	sync_page(s, child);
+	count(s, SHADOW_PREFETCHES);
+	return true;
 }
 
-/** Tables that are in the cache. Large pages and what is not there wait for an access. */
-static void prefill_upper(struct shadow *s, struct shadow_page *sp)
+void prefill_root(struct shadow *s, struct shadow_page *sp)
 {
 	struct walk_regs r;
 	bool linked = false;
+	u64 reserved;
 
+	if (sp->role.direct)
+		return;
 	role_regs(s, sp->role, &r);
-	for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
-		u64 entry = read_guest_entry(sp, i);
-		struct shadow_page *child;
-
-		if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A) ||
-		    guest_entry_is_leaf(&r, sp->role.level, entry) ||
-		    entry & guest_reserved_bits(&r, sp->role.level, false))
-			continue;
-		child = page_find(s, entry_frame(sp, i, entry, false),
-				  child_role(sp, i, entry, false));
-		if (!child)
-			continue;
-		spte_install(s, ref_of(s, sp, i),
-			     page_hpa(s, child) | compose_link(sp->role, entry, false), entry,
-			     &child->parents);
-		adopt(s, child, sp->owner);
-		sync_page(s, child);
-		linked = true;
-		count(s, SHADOW_PREFETCHES);
-	}
+	reserved = guest_reserved_bits(&r, sp->role.level, false);
+	for (unsigned i = 0; i < SHADOW_ENTRIES; i++)
+		linked |= prefill_link(s, sp, i, read_guest_entry(sp, i), reserved);
 	/* What the children lead to may be stale in ways that nothing under this page could see. */
 	if (!linked)
 		return;
 	sync_lists(s, sp->owner, UNSYNC_UPPER);
 	sync_lists(s, sp->owner, UNSYNC_LEAF);
-}
-
-void prefill(struct shadow *s, struct shadow_page *sp)
-{
-	if (sp->role.level > 1) {
-		if (!sp->role.direct)
-			prefill_upper(s, sp);
-	} else if (sp->role.direct) {
-		fill_direct(s, sp);
-	} else {
-		prefill_table(s, sp);
-	}
 }
 
 /** A page from the cache gets a new parent. Until now its guest tables could not be reached this
@@ -161,9 +145,9 @@ struct shadow_page *link_child(struct shadow *s, u32 ref, u64 entry, bool leaf)
 	spte_install(s, ref, page_hpa(s, child) | compose_link(sp->role, entry, leaf), entry,
 		     &child->parents);
 	adopt(s, child, sp->owner);
-	if (new)
-		prefill(s, child);
-	else
+	if (!new)
 		freshen(s, child);
+	else if (role.direct && role.level == 1)
+		fill_direct(s, child);
 	return child;
 }

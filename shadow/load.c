@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Address spaces: loading one, and what the guest invalidates in it. */
-#include "mmu.h"
+#include "entry.h"
 
 #define PAGES_NEEDED 4
 
@@ -43,22 +43,22 @@ static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk
 
 static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)
 {
-	const void *table = role.direct ? NULL : guest_table(s, gfn, role);
-	struct shadow_page *sp;
+	struct shadow_page *sp = page_find(s, gfn, role);
+	const void *table = NULL;
 
-	if (!table && !role.direct) {
-		role = (union role){.level = role.level, .direct = 1};
-		gfn = NOWHERE;
-	}
-	sp = page_find(s, gfn, role);
 	if (sp) {
 		count(s, SHADOW_ROOTS_CACHED);
 		sp->referenced = true;
 		return sp;
 	}
+	if (!role.direct) {
+		table = guest_table(s, gfn, role);
+		if (!table)
+			return get_root(s, NOWHERE, (union role){.level = role.level, .direct = 1});
+	}
 	sp = page_create(s, gfn, role, table);
 	adopt(s, sp, role.level == 4 ? page_number(s, sp) : OWNER_SHARED);
-	prefill(s, sp);
+	prefill_root(s, sp);
 	return sp;
 }
 
@@ -88,37 +88,40 @@ static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, uns
 	}
 }
 
-/** The new roots in place of the old; pinned, so that nothing reclaims them. */
-static void set_roots(struct shadow *s, struct shadow_vcpu *vc)
+/** The new root in place of the old one; pinned, so that nothing reclaims it. */
+static void set_root(struct shadow *s, struct shadow_vcpu *vc, unsigned i, struct shadow_page *sp)
 {
-	u32 old[4];
+	u32 old = vc->root[i], n = sp ? page_number(s, sp) : 0;
 
-	for (unsigned i = 0; i < 4; i++) {
+	if (sp)
+		sp->pins++;
+	if (old)
+		s->page[old].pins--;
+	vc->root[i] = n;
+	vc->pdpt[i] = sp ? page_hpa(s, sp) | PTE_P : 0;
+}
+
+/** The first `nr` roots. */
+static void set_roots(struct shadow *s, struct shadow_vcpu *vc, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++) {
 		union role role;
 		u64 gfn;
-		u32 n = 0;
 
-		if (root_frame(s, vc, i, &gfn, &role)) {
-			n = page_number(s, get_root(s, gfn, role));
-			s->page[n].pins++;
-		}
-		old[i] = vc->root[i];
-		vc->root[i] = n;
-		vc->pdpt[i] = n ? page_hpa(s, &s->page[n]) | PTE_P : 0;
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		if (old[i])
-			s->page[old[i]].pins--;
+		set_root(s, vc, i,
+			 root_frame(s, vc, i, &gfn, &role) ? get_root(s, gfn, role) : NULL);
 	}
 }
 
 static void sync_all(struct shadow *s, const struct shadow_vcpu *vc)
 {
+	u64 changes = s->counter[SHADOW_SYNC_CHANGES];
 	u32 owner = root_owner(vc);
 
 	sync_lists(s, owner, UNSYNC_UPPER);
 	sync_lists(s, owner, UNSYNC_LEAF);
-	prune_lists(s, owner);
+	if (s->counter[SHADOW_SYNC_CHANGES] != changes)
+		prune_lists(s, owner);
 	want_flush_all(s);
 }
 
@@ -127,12 +130,15 @@ hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
 	struct shadow *s = to_shadow(p);
 	struct shadow_vcpu *vc = &s->vcpu[vcpu];
 
+	bool new_mode = !vc->levels || !same_mode(&vc->regs, r);
+
+	op_begin(s);
 	count(s, SHADOW_LOADS);
-	if (!vc->levels || !same_mode(&vc->regs, r))
+	if (new_mode)
 		set_mode(s, vc, r);
 	vc->regs = *r;
 	pool_reserve(s, PAGES_NEEDED);
-	set_roots(s, vc);
+	set_roots(s, vc, new_mode || vc->levels != 4 ? 4 : 1);
 	sync_all(s, vc);
 	op_end(s);
 	return vc->levels == 4 ? HPA(page_hpa(s, &s->page[vc->root[0]])) : vc->pdpt_hpa;
@@ -142,6 +148,7 @@ void shadow_flush(struct paging *p, unsigned vcpu)
 {
 	struct shadow *s = to_shadow(p);
 
+	op_begin(s);
 	sync_all(s, &s->vcpu[vcpu]);
 	op_end(s);
 }
@@ -167,10 +174,10 @@ static void invalidate_entry(struct shadow *s, const struct shadow_vcpu *vc, u64
 			count(s, SHADOW_INVLPG_MAPPED);
 			if (entry == s->snap[ref])
 				return;
-			spte_drop(s, ref);
+			spte_drop_small(s, ref);
 			count(s, SHADOW_SYNC_CHANGES);
 		}
-		prefetch(s, sp, index, entry);
+		prefetch(s, sp, ref, entry);
 		return;
 	}
 }
@@ -182,6 +189,7 @@ void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, g
 	enum shadow_flush before;
 
 	(void)r;
+	op_begin(s);
 	count(s, SHADOW_INVLPG);
 	/* The processor's caches of the tables above page tables go, whatever the address (section
 	 * 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */

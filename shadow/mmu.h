@@ -88,6 +88,7 @@ struct shadow_page {
 	u32 *unsync_head;
 	u32 unsync_next, unsync_prev;
 	u32 unsync[2]; /* of a root: heads of the lists of its own unsync pages */
+	u64 synced[2]; /* ... and the operation that compared them last */
 	u16 present;   /* entries */
 	u16 pins;      /* vcpus that have it as a root, or somebody who is about to use it */
 	u16 clean;     /* times in a row that a comparison found nothing */
@@ -113,7 +114,7 @@ struct shadow_region {
 	u32 head;  /* large entries that map it */
 	u16 small; /* reasons to map it in small pages: protected tables, holes */
 	u8 fit;	   /* enum region_fit */
-	u8 type;   /* by the guest's MTRRs; valid with a known fit */
+	u8 type;   /* by the guest's MTRRs, with FIT_LARGE */
 };
 
 enum region_fit { FIT_UNKNOWN, FIT_LARGE, FIT_SMALL };
@@ -123,6 +124,7 @@ struct shadow_slot {
 	u64 gfn, nr; /* frames */
 	u64 hpa;
 	u8 *hva;
+	const u64 *types;	      /* row of shadow.type_bits for all of it; NULL: it differs */
 	u32 *head;		      /* one for each frame */
 	struct shadow_region *region; /* from the one that holds `gfn` on */
 };
@@ -163,10 +165,12 @@ struct shadow {
 	u32 overlay_head;
 
 	u32 unsync[2]; /* shared unsync pages */
+	u64 synced[2]; /* the operation that compared them last */
 	enum shadow_flush flush;
 	gva_t flush_gva;
 
 	u64 pat;	     /* the guest's */
+	u64 op;		     /* number of the operation on hand */
 	u64 type_bits[8][9]; /* entry bits by the guest's MTRR type, and PAT index or ROLE_NO_PAT */
 	u64 pte_reserved[3][2]; /* bits that must be 0 in a page-table entry, by mode and NXE */
 	u8 maxphyaddr;		/* of the guest's CPUID */
@@ -244,22 +248,36 @@ static inline u64 read_guest_entry(const struct shadow_page *sp, unsigned index)
 			       __ATOMIC_RELAXED);
 }
 
+/** Entry bits that are the guest's own in a leaf. A reserved one would not have come here. */
+#define LEAF_KEPT (PTE_U | PTE_G | PTE_NX | SPTE_PKEY_MASK)
+
+/** The rights in a leaf of the guest's, which may be written to once it is dirty. The hardware's
+ * own A and D are set, so that it has nothing to write here. */
+static inline u64 leaf_rights(u64 entry)
+{
+	u64 w = entry & entry >> 5 & PTE_W; /* W and D, at the place of W */
+
+	return (entry & LEAF_KEPT) | PTE_P | PTE_A | w | w << 5;
+}
+
+/** compose_leaf() of a page-table entry of the guest's where CR0.WP is 1. */
+static inline u64 compose_small(const u64 *types, u64 entry)
+{
+	return leaf_rights(entry) | types[(entry >> 3 & 3) | (entry >> 5 & 4)];
+}
+
 /* spte.c */
 
-/** Put a new entry where none is: `spte` as made from the guest's `snap`, on `list`. */
-void spte_install(struct shadow *s, u32 ref, u64 spte, u64 snap, u32 *list);
-
-/** Take an entry away; nothing happens where none is present. */
+/** Take an entry of any kind away; nothing happens where none is present. */
 void spte_drop(struct shadow *s, u32 ref);
 
 /** Take away all entries of a list. */
 void spte_drop_list(struct shadow *s, u32 *list);
 
-/** The bits that a leaf has besides its address and PS: of a guest entry, at `level`, in a page
- * with this role. @entry is the guest's, or role_entry(); `type` the frame's by the guest's MTRRs;
+/** The bits that a leaf has besides its address: of a guest entry, at `level`, in a page with this
+ *  role. @entry is the guest's, or role_entry(); `types` the row of shadow.type_bits for the frame;
  *  `fold`: let the supervisor write to what it may only read (CR0.WP=0). */
-u64 compose_leaf(const struct shadow *s, union role role, unsigned level, u64 entry, u8 type,
-		 bool fold);
+u64 compose_leaf(union role role, unsigned level, u64 entry, const u64 *types, bool fold);
 
 /** In a direct page: a guest entry that says what the role says, but for the PAT index. */
 u64 role_entry(union role role);
@@ -285,6 +303,12 @@ struct target {
 	const struct shadow_slot *slot;
 };
 
+/** The slot that was found last has this frame: most have. */
+static inline bool in_last_slot(const struct shadow *s, u64 gfn)
+{
+	return gfn - s->last_slot->gfn < s->last_slot->nr;
+}
+
 /* frames.c */
 
 /** Make the arrays for all guest memory; a sentence in `err` where that fails. */
@@ -305,8 +329,11 @@ void *shadow_take(const struct paging_env *env, u64 bytes, hpa_t *hpa);
 /** The list that a present leaf is on. */
 u32 *frames_list(struct shadow *s, u64 spte, unsigned level);
 
-/** Memory type by the guest's MTRRs of the frame. */
-u8 frames_type(struct shadow *s, const struct target *t, u64 gfn);
+/** The row of shadow.type_bits for the frame. */
+const u64 *frames_types(struct shadow *s, const struct target *t, u64 gfn);
+
+/** The guest's MTRRs or its PAT have changed: look at them again. */
+void frames_new_types(struct shadow *s);
 
 static inline struct shadow_region *region_of(const struct shadow_slot *slot, u64 gfn)
 {
@@ -351,7 +378,8 @@ void adopt(struct shadow *s, struct shadow_page *sp, u32 owner);
 /** Compare a page with the guest's table now. Does nothing for one that is in sync or direct. */
 void sync_page(struct shadow *s, struct shadow_page *sp);
 
-/** Compare the unsync pages of a kind that can be reached from this root, or from any. */
+/** Compare the unsync pages of a kind that can be reached from this root, or from any; once in an
+ *  operation. */
 void sync_lists(struct shadow *s, u32 owner, enum unsync_kind kind);
 
 /** Take down the unsync pages that have no entries left. */
@@ -363,9 +391,8 @@ void unprotect_frame(struct shadow *s, u64 gfn, u32 *head);
 /** A page of this frame is in sync no longer: perhaps none is. */
 void protection_over(struct shadow *s, u64 gfn);
 
-/** Make entry `index` of a page table, where none is present, of the guest's `entry` without
- *  anybody's access, if that can be: it is present, accessed, and maps memory. */
-bool prefetch(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry);
+/** prefetch() (entry.h), in the cases that are not common. */
+bool prefetch_rare(struct shadow *s, const struct shadow_page *sp, u32 ref, u64 entry);
 
 /* link.c */
 
@@ -379,8 +406,8 @@ union role child_role(const struct shadow_page *sp, unsigned index, u64 entry, b
 /** A guest's table in host memory, or NULL: no memory there. */
 const void *guest_table(struct shadow *s, u64 gfn, union role role);
 
-/** Fill a new page with what is known without an access. */
-void prefill(struct shadow *s, struct shadow_page *sp);
+/** Link a new root with those tables below it that are in the cache: the kernel's, most likely. */
+void prefill_root(struct shadow *s, struct shadow_page *sp);
 
 /** The registers that decide what an entry in a page with this role means. */
 void role_regs(const struct shadow *s, union role role, struct walk_regs *r);
@@ -417,6 +444,12 @@ static inline u32 root_owner(const struct shadow_vcpu *vc)
 static inline void want_flush_all(struct shadow *s)
 {
 	s->flush = FLUSH_ALL;
+}
+
+/** The beginning of every operation that compares tables. */
+static inline void op_begin(struct shadow *s)
+{
+	s->op++;
 }
 
 /** Have the processors forget what they must. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Shadow pages: the pool they come from, how they are found, and how they go. */
 #include "lib/fmt.h"
-#include "mmu.h"
+#include "entry.h"
 
 /** Fewer pages than one fault of each vcpu may need, and a few to work with. */
 #define POOL_MIN_PAGES 64u
@@ -218,6 +218,8 @@ void unsync_add(struct shadow *s, struct shadow_page *sp)
 
 	sp->in_sync = false;
 	sp->clean = 0;
+	/* Perhaps not compared in this operation yet. */
+	*(own ? &s->page[sp->owner].synced[kind] : &s->synced[kind]) = 0;
 	sp->unsync_head = head;
 	sp->unsync_prev = 0;
 	sp->unsync_next = *head;
@@ -262,9 +264,7 @@ void adopt(struct shadow *s, struct shadow_page *sp, u32 owner)
 	if (sp->role.direct || sp->owner == owner || sp->owner == OWNER_SHARED)
 		return;
 	set_owner(s, sp, sp->owner == OWNER_NONE ? owner : OWNER_SHARED);
-	if (sp->role.level == 1)
-		return;
-	for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
+	for (unsigned i = 0; sp->role.level > 1 && sp->present && i < SHADOW_ENTRIES; i++) {
 		u64 spte = s->spt[ref_of(s, sp, i)];
 
 		if ((spte & PTE_P) && !spte_is_leaf(spte, sp->role.level))

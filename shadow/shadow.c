@@ -56,13 +56,7 @@ void shadow_memtypes(struct paging *p, u64 pat)
 
 	s->pat = pat;
 	spte_init_types(s);
-	for (unsigned i = 0; i < s->nr_slots; i++) {
-		const struct shadow_slot *slot = &s->slot[i];
-		u64 last = slot->gfn + slot->nr - 1;
-
-		for (struct shadow_region *r = slot->region; r <= region_of(slot, last); r++)
-			r->fit = FIT_UNKNOWN;
-	}
+	frames_new_types(s);
 	page_zap_all(s);
 	op_end(s);
 }

@@ -1,57 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Shadow entries: what is in them, and the lists they are on. */
-#include "mmu.h"
-
-/** A list is doubly linked by entry numbers, so that an entry leaves it in one step however long a
- *  guest makes it. Flags stay in the head. */
-static void list_add(struct shadow *s, u32 *head, u32 ref)
-{
-	u32 next = *head & HEAD_REF_MASK;
-
-	s->link[ref] = (struct shadow_link){.next = next, .prev = NO_REF};
-	if (next)
-		s->link[next].prev = ref;
-	*head = (*head & ~HEAD_REF_MASK) | ref;
-}
-
-static void list_remove(struct shadow *s, u32 *head, u32 ref)
-{
-	struct shadow_link l = s->link[ref];
-
-	if (l.prev)
-		s->link[l.prev].next = l.next;
-	else
-		*head = (*head & ~HEAD_REF_MASK) | l.next;
-	if (l.next)
-		s->link[l.next].prev = l.prev;
-}
-
-void spte_install(struct shadow *s, u32 ref, u64 spte, u64 snap, u32 *list)
-{
-	struct shadow_page *sp = page_of_ref(s, ref);
-
-	s->snap[ref] = snap;
-	list_add(s, list, ref);
-	sp->bitmap[ref / 64 % ARRAY_SIZE(sp->bitmap)] |= BIT(ref % 64);
-	sp->present++;
-	__atomic_store_n(&s->spt[ref], spte, __ATOMIC_RELEASE);
-}
+#include "entry.h"
 
 void spte_drop(struct shadow *s, u32 ref)
 {
 	struct shadow_page *sp = page_of_ref(s, ref);
 	u64 spte = s->spt[ref];
 
-	if (!(spte & PTE_P))
-		return;
-	__atomic_store_n(&s->spt[ref], 0, __ATOMIC_RELEASE);
-	list_remove(s,
-		    spte_is_leaf(spte, sp->role.level) ? frames_list(s, spte, sp->role.level)
-						       : &child_of(s, spte)->parents,
-		    ref);
-	sp->bitmap[ref / 64 % ARRAY_SIZE(sp->bitmap)] &= ~BIT(ref % 64);
-	sp->present--;
-	want_flush_all(s);
+	if (spte & PTE_P)
+		spte_remove(s, ref,
+			    spte_is_leaf(spte, sp->role.level)
+				    ? frames_list(s, spte, sp->role.level)
+				    : &child_of(s, spte)->parents);
 }
 
 void spte_drop_list(struct shadow *s, u32 *list)
@@ -141,37 +101,23 @@ static u64 rights_without_wp(union role role, u64 bits, u64 entry, bool fold)
 	if ((bits & PTE_W) || !(entry & PTE_D))
 		return bits;
 	if (!(bits & PTE_U))
-		return bits | PTE_W;
+		return bits | PTE_W | PTE_D;
 	if (!fold)
 		return bits;
-	return (bits & ~PTE_U) | PTE_W | (role.smep ? PTE_NX : 0);
+	return (bits & ~PTE_U) | PTE_W | PTE_D | (role.smep ? PTE_NX : 0);
 }
 
-u64 compose_leaf(const struct shadow *s, union role role, unsigned level, u64 entry, u8 type,
-		 bool fold)
+u64 compose_leaf(union role role, unsigned level, u64 entry, const u64 *types, bool fold)
 {
-	/* The hardware's own A and D are set, so that it has nothing to write here. */
-	u64 bits = PTE_P | PTE_A | (entry & (PTE_U | PTE_G));
-	u64 memtype;
 	bool large = level > 1;
+	u64 memtype = types[role.direct ? role.pat : guest_pat_index(entry, large)];
+	u64 bits = leaf_rights(entry);
 
-	if ((entry & (PTE_W | PTE_D)) == (PTE_W | PTE_D))
-		bits |= PTE_W;
-	/* Bits 63:59 are what they are for the guest: a reserved one would not have come here. In
-	 * 32-bit paging there are none. */
-	bits |= entry & PTE_NX;
-	if (role.mode == MODE_4LEVEL || role.direct)
-		bits |= entry & SPTE_PKEY_MASK;
-	memtype = s->type_bits[type & 7][role.direct ? role.pat : guest_pat_index(entry, large)];
-	if (large) {
-		bits |= PTE_PS;
-		if (memtype & SPTE_PAT_4K)
-			memtype = (memtype & ~SPTE_PAT_4K) | SPTE_PAT_LARGE;
-	}
-	bits |= memtype;
+	if (large && memtype & SPTE_PAT_4K)
+		memtype = (memtype & ~SPTE_PAT_4K) | SPTE_PAT_LARGE;
 	if (role.wp0)
 		bits = rights_without_wp(role, bits, entry, fold);
-	return bits & PTE_W ? bits | PTE_D : bits;
+	return bits | memtype | (large ? PTE_PS : 0);
 }
 
 u64 compose_link(union role parent, u64 entry, bool leaf)

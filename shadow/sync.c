@@ -6,26 +6,21 @@
  * costs nothing any more until the guest writes to it: that exits once, and the table is unsync
  * again, for twice as long.
  */
-#include "mmu.h"
+#include "entry.h"
 
 #define PATIENCE_MAX 64
 
-bool prefetch(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
+bool prefetch_rare(struct shadow *s, const struct shadow_page *sp, u32 ref, u64 entry)
 {
-	union role role = sp->role;
+	u64 gfn = (entry & SPTE_ADDR_MASK) >> PAGE_SHIFT, spte;
 	struct target t;
-	u64 gfn, spte;
 
-	if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A) ||
-	    entry & s->pte_reserved[role.mode][role.nxe])
-		return false;
-	gfn = (entry & SPTE_ADDR_MASK) >> PAGE_SHIFT;
 	if (!frames_find(s, gfn, &t))
 		return false;
-	spte = t.hpa | compose_leaf(s, role, 1, entry, frames_type(s, &t, gfn), false);
+	spte = t.hpa | compose_leaf(sp->role, 1, entry, frames_types(s, &t, gfn), false);
 	if (*t.list & HEAD_PROTECTED)
 		spte &= ~PTE_W;
-	spte_install(s, ref_of(s, sp, index), spte, entry, t.list);
+	spte_install(s, ref, spte, entry, t.list);
 	return true;
 }
 
@@ -58,12 +53,15 @@ static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned inde
 /** The guest's entry is not what it was. */
 static void refresh(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
 {
+	u32 ref = ref_of(s, sp, index);
+
 	count(s, SHADOW_SYNC_CHANGES);
-	if (sp->role.level > 1 && refresh_link(s, sp, index, entry))
-		return;
-	spte_drop(s, ref_of(s, sp, index));
-	if (sp->role.level == 1)
-		prefetch(s, sp, index, entry);
+	if (sp->role.level == 1) {
+		spte_drop_small(s, ref);
+		prefetch(s, sp, ref, entry);
+	} else if (!refresh_link(s, sp, index, entry)) {
+		spte_drop(s, ref);
+	}
 }
 
 /** From now on nobody writes to the guest's table without an exit. */
@@ -113,6 +111,38 @@ void unprotect_frame(struct shadow *s, u64 gfn, u32 *head)
 	region_of(frames_slot(s, gfn), gfn)->small--;
 }
 
+/** Entries of 64 bits, the ones that `left` has bits of, from `first` on. */
+static void compare(struct shadow *s, struct shadow_page *sp, unsigned first, u64 left)
+{
+	const u32 ref = ref_of(s, sp, first);
+	const u64 *snap = &s->snap[ref], *table = (const u64 *)sp->table + first;
+
+	for (; left; left &= left - 1) {
+		unsigned bit = (unsigned)__builtin_ctzll(left);
+		u64 entry = __atomic_load_n(&table[bit], __ATOMIC_RELAXED);
+
+		if (__builtin_expect(entry == snap[bit], 1))
+			continue;
+		if (!entry && sp->role.level == 1) {
+			count(s, SHADOW_SYNC_CHANGES);
+			spte_drop_small(s, ref + bit);
+		} else {
+			refresh(s, sp, first + bit, entry);
+		}
+	}
+}
+
+static void compare_32bit(struct shadow *s, struct shadow_page *sp, unsigned first, u64 left)
+{
+	for (; left; left &= left - 1) {
+		unsigned index = first + (unsigned)__builtin_ctzll(left);
+		u64 entry = read_guest_entry(sp, index);
+
+		if (entry != s->snap[ref_of(s, sp, index)])
+			refresh(s, sp, index, entry);
+	}
+}
+
 void sync_page(struct shadow *s, struct shadow_page *sp)
 {
 	u64 changes = s->counter[SHADOW_SYNC_CHANGES];
@@ -123,21 +153,21 @@ void sync_page(struct shadow *s, struct shadow_page *sp)
 	if (sp->clean >= sp->patience)
 		protect(s, sp);
 	for (unsigned w = 0; w < ARRAY_SIZE(sp->bitmap); w++) {
-		const u64 *snap = &s->snap[ref_of(s, sp, w * 64)];
-
-		for (u64 left = sp->bitmap[w]; left; left &= left - 1) {
-			unsigned bit = (unsigned)__builtin_ctzll(left);
-			u64 entry = read_guest_entry(sp, w * 64 + bit);
-
-			if (__builtin_expect(entry != snap[bit], 0))
-				refresh(s, sp, w * 64 + bit, entry);
-		}
+		if (!sp->bitmap[w])
+			continue;
+		if (sp->role.mode == MODE_32BIT)
+			compare_32bit(s, sp, w * 64, sp->bitmap[w]);
+		else
+			compare(s, sp, w * 64, sp->bitmap[w]);
 	}
 	sp->clean = changes == s->counter[SHADOW_SYNC_CHANGES] ? sp->clean + 1 : 0;
 }
 
-static void sync_list(struct shadow *s, u32 head)
+static void sync_list(struct shadow *s, u32 head, u64 *synced)
 {
+	if (*synced == s->op)
+		return;
+	*synced = s->op;
 	for (u32 n = head, next; n; n = next) {
 		next = s->page[n].unsync_next;
 		sync_page(s, &s->page[n]);
@@ -152,8 +182,8 @@ static bool is_root_number(u32 owner)
 void sync_lists(struct shadow *s, u32 owner, enum unsync_kind kind)
 {
 	if (is_root_number(owner))
-		sync_list(s, s->page[owner].unsync[kind]);
-	sync_list(s, s->unsync[kind]);
+		sync_list(s, s->page[owner].unsync[kind], &s->page[owner].synced[kind]);
+	sync_list(s, s->unsync[kind], &s->synced[kind]);
 }
 
 static void prune_list(struct shadow *s, u32 head)

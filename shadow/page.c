@@ -136,17 +136,31 @@ static void drop_entries(struct shadow *s, struct shadow_page *sp)
 	}
 }
 
-/** The unsync pages of a root that goes: whoever they are reachable from, it compares them. */
-static void share_unsync(struct shadow *s, struct shadow_page *root)
+static void set_owner(struct shadow *s, struct shadow_page *sp, u32 owner)
 {
-	for (unsigned kind = 0; kind < 2; kind++) {
-		while (root->unsync[kind]) {
-			struct shadow_page *sp = &s->page[root->unsync[kind]];
+	u16 clean = sp->clean;
 
-			unsync_remove(s, sp);
-			sp->owner = OWNER_SHARED;
-			unsync_add(s, sp);
-		}
+	if (!sp->unsync_head) {
+		sp->owner = owner;
+		return;
+	}
+	unsync_remove(s, sp);
+	sp->owner = owner;
+	unsync_add(s, sp);
+	sp->clean = clean;
+}
+
+/** A root goes. What it owned may stay, and be linked to others, with parents that are shared
+ *  already: all of it is shared from now on, also what is in sync and on no list. */
+static void disown(struct shadow *s, const struct shadow_page *root)
+{
+	u32 n = page_number(s, root);
+
+	if (root->owner != n)
+		return;
+	for (u32 i = 1; i < s->nr_pages; i++) {
+		if (s->page[i].used && s->page[i].owner == n)
+			set_owner(s, &s->page[i], OWNER_SHARED);
 	}
 }
 
@@ -156,7 +170,7 @@ void page_zap(struct shadow *s, struct shadow_page *sp)
 	if (sp->pins)
 		return;
 	spte_drop_list(s, &sp->parents);
-	share_unsync(s, sp);
+	disown(s, sp);
 	if (sp->unsync_head)
 		unsync_remove(s, sp);
 	unhash(s, sp);
@@ -239,25 +253,9 @@ void unsync_remove(struct shadow *s, struct shadow_page *sp)
 	sp->unsync_head = NULL;
 }
 
-static void set_owner(struct shadow *s, struct shadow_page *sp, u32 owner)
-{
-	u16 clean = sp->clean;
-
-	if (!sp->unsync_head) {
-		sp->owner = owner;
-		return;
-	}
-	unsync_remove(s, sp);
-	sp->owner = owner;
-	unsync_add(s, sp);
-	sp->clean = clean;
-}
-
 /**
  * A page that only one root leads to need not be compared when another is loaded. The owner is
- * never taken back to that: a page stays shared until it goes. A root that goes leaves pages behind
- * that name it, with all they lead to; should its number come to another root, they are that one's,
- * reachable from it or from nowhere.
+ * never taken back to that: a page stays shared until it goes.
  */
 void adopt(struct shadow *s, struct shadow_page *sp, u32 owner)
 {

@@ -5,6 +5,9 @@
 /** Entries looked at around one that was asked for: a guest maps files so many pages at a time. */
 #define PREFETCH_WINDOW 16u
 
+/** As often as one fault may come back for which nothing is missing. */
+#define SPURIOUS_MAX 2
+
 /** Pages that one fault can need: one at each level. */
 #define PAGES_NEEDED 5
 
@@ -15,13 +18,39 @@ struct fault {
 	const struct walk_regs *regs;
 	u64 gva;
 	u32 access; /* WALK_* */
+	u32 pferr;  /* the processor's error code */
+	u8 before;  /* times in a row that the same fault came and nothing was missing */
+	bool made;  /* a link on the way */
 	struct paging_fault *out;
 	enum shadow_counter outcome; /* what an entry that is made counts as */
-	bool linked;		     /* an entry on the way was made */
 };
+
+/** A page fault invalidates what the guest's processor has cached of the address, as INVLPG does
+ *  (section 4.10.4.1): the guest may count on it. */
+static void forget_stale(struct fault *f)
+{
+	struct shadow *s = f->s;
+	const struct shadow_page *sp = root_of(s, f->vc, f->gva);
+
+	while (sp && !sp->role.direct) {
+		unsigned index = level_index(f->gva, sp->role.level);
+		u32 ref = ref_of(s, sp, index);
+
+		if (!(s->spt[ref] & PTE_P))
+			return;
+		if (read_guest_entry(sp, index) != s->snap[ref]) {
+			spte_drop(s, ref);
+			return;
+		}
+		if (spte_is_leaf(s->spt[ref], sp->role.level))
+			return;
+		sp = child_of(s, s->spt[ref]);
+	}
+}
 
 static enum paging_verdict reflect(struct fault *f, u32 pferr)
 {
+	forget_stale(f);
 	f->out->pferr = pferr;
 	count(f->s, SHADOW_REFLECTED);
 	return PAGING_REFLECT;
@@ -34,18 +63,27 @@ static enum paging_verdict mmio(struct fault *f, u64 gfn)
 	return PAGING_MMIO;
 }
 
-/** All that the guest's tables ask for was there. Another processor was faster, or it was an
- * implicit access of the supervisor's, to a descriptor table for example: SMAP forbids those
- * whatever RFLAGS.AC says, and nothing but this tells them apart from others. */
+/** All that the guest's tables ask for was there. It was made by this very fault, beside what was
+ * asked for; or another processor was faster; or this one had kept less of it, which the fault has
+ * made it forget. Else it was an implicit access of the supervisor's, to a descriptor table for
+ * example: SMAP forbids those whatever RFLAGS.AC says, and nothing but coming back tells them apart
+ * from others. */
 static enum paging_verdict spurious(struct fault *f)
 {
 	const u64 smap = X86_CR4_SMAP;
 	struct walk_result out;
 
-	if (f->regs->cr4 & smap && !(f->access & (WALK_FETCH | WALK_USER | WALK_IMPLICIT)) &&
+	if (f->made) {
+		count(f->s, f->outcome);
+		return PAGING_RETRY;
+	}
+	if (f->before == SPURIOUS_MAX && f->regs->cr4 & smap &&
+	    !(f->access & (WALK_FETCH | WALK_USER | WALK_IMPLICIT)) &&
 	    guest_walk(f->s->gm, f->regs, GVA(f->gva), f->access | WALK_IMPLICIT | WALK_NO_AD,
 		       &out) == WALK_FAULT)
 		return reflect(f, out.pferr);
+	f->vc->spurious = f->pferr & PFERR_PRESENT ? MIN(f->before + 1, SPURIOUS_MAX) : 0;
+	f->vc->spurious_gva = f->gva;
 	count(f->s, SHADOW_SPURIOUS);
 	return PAGING_RETRY;
 }
@@ -66,10 +104,7 @@ static enum paging_verdict put(struct fault *f, u32 ref, u64 spte, u64 snap, con
 
 	if (old == spte) {
 		s->snap[ref] = snap;
-		if (!f->linked)
-			return spurious(f);
-		count(s, f->outcome);
-		return PAGING_RETRY;
+		return spurious(f);
 	}
 	count(s, f->outcome);
 	if ((old & PTE_P) && !((old ^ spte) & (SPTE_ADDR_MASK | PTE_PS))) {
@@ -84,10 +119,13 @@ static enum paging_verdict put(struct fault *f, u32 ref, u64 spte, u64 snap, con
 	return PAGING_RETRY;
 }
 
-/** Writes to what the supervisor may only read, with CR0.WP=0. */
-static bool fold(const struct fault *f)
+/** Writes to what the supervisor may only read, or what the processor has just refused for its
+ *  protection key, with CR0.WP=0. */
+static enum fold fold(const struct fault *f)
 {
-	return (f->access & (WALK_WRITE | WALK_USER)) == WALK_WRITE;
+	if ((f->access & (WALK_WRITE | WALK_USER)) != WALK_WRITE)
+		return FOLD_NOTHING;
+	return f->pferr & PFERR_PK ? FOLD_KEY : FOLD_READ_ONLY;
 }
 
 /** `entry` lets the access pass: map the frame at `ref`, in a page table. */
@@ -239,7 +277,7 @@ static enum paging_verdict map(struct fault *f, const struct walk_path *path, u6
 	for (unsigned step = 0;; step++) {
 		unsigned level = sp->role.level, index = level_index(f->gva, level);
 		u32 ref = ref_of(s, sp, index);
-		u64 entry = sp->role.direct ? 0 : path->step[step].entry;
+		u64 entry = sp->role.direct ? 0 : path->step[step].entry, before;
 		bool leaf = sp->role.direct || step == path->depth - 1;
 		bool linked =
 			(s->spt[ref] & PTE_P) && !(s->spt[ref] & PTE_PS) && s->snap[ref] == entry;
@@ -249,8 +287,9 @@ static enum paging_verdict map(struct fault *f, const struct walk_path *path, u6
 		/* What is mapped in small pages already stays so. */
 		if (leaf && level == 2 && !linked && frames_find_large(s, gfn, &t))
 			return map_large(f, ref, entry, gfn, &t);
-		f->linked |= s->spt[ref] == 0 || s->snap[ref] != entry;
+		before = s->spt[ref];
 		sp = link_child(s, ref, entry, leaf);
+		f->made |= s->spt[ref] != before;
 	}
 }
 
@@ -301,12 +340,15 @@ enum paging_verdict shadow_page_fault(struct paging *p, unsigned vcpu, const str
 		.regs = r,
 		.gva = vc->levels == 4 ? gva.v : (u32)gva.v,
 		.access = access_of(r, pferr),
+		.pferr = pferr,
+		.before = vc->spurious_gva == gva.v ? vc->spurious : 0,
 		.out = out,
 		.outcome = SHADOW_FILLS,
 	};
 	enum paging_verdict verdict;
 
 	op_begin(s);
+	vc->spurious = 0;
 	count(s, SHADOW_FAULTS);
 	pool_reserve(s, PAGES_NEEDED);
 	if (!quick(&f, &verdict))

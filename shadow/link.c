@@ -61,8 +61,8 @@ static void fill_direct(struct shadow *s, struct shadow_page *sp)
 
 		if (!frames_find(s, sp->gfn + i, &t))
 			continue;
-		spte = t.hpa |
-		       compose_leaf(sp->role, 1, entry, frames_types(s, &t, sp->gfn + i), false);
+		spte = t.hpa | compose_leaf(sp->role, 1, entry, frames_types(s, &t, sp->gfn + i),
+					    FOLD_NOTHING);
 		if (*t.list & HEAD_PROTECTED)
 			spte &= ~PTE_W;
 		spte_install(s, ref_of(s, sp, i), spte, 0, t.list);

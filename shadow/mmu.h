@@ -138,6 +138,8 @@ struct shadow_vcpu {
 	u32 root[4];	 /* shadow pages; 4-level: the first only */
 	u64 *pdpt;	 /* PAE format: four PDPTEs for the processor */
 	hpa_t pdpt_hpa;
+	u8 spurious; /* faults in a row for which nothing was missing, at spurious_gva */
+	u64 spurious_gva;
 };
 
 enum shadow_flush { FLUSH_NOTHING, FLUSH_ADDRESS, FLUSH_ALL };
@@ -268,6 +270,14 @@ static inline u64 compose_small(const u64 *types, u64 entry)
 
 /* spte.c */
 
+/** What keeps the supervisor's write from a page of the user's, for the processor, whose CR0.WP is
+ *  1, but not for a guest whose CR0.WP is 0. */
+enum fold {
+	FOLD_NOTHING,
+	FOLD_READ_ONLY, /* the entries of its path */
+	FOLD_KEY,	/* or its protection key */
+};
+
 /** Take an entry of any kind away; nothing happens where none is present. */
 void spte_drop(struct shadow *s, u32 ref);
 
@@ -276,8 +286,8 @@ void spte_drop_list(struct shadow *s, u32 *list);
 
 /** The bits that a leaf has besides its address: of a guest entry, at `level`, in a page with this
  *  role. @entry is the guest's, or role_entry(); `types` the row of shadow.type_bits for the frame;
- *  `fold`: let the supervisor write to what it may only read (CR0.WP=0). */
-u64 compose_leaf(union role role, unsigned level, u64 entry, const u64 *types, bool fold);
+ *  `fold`: with CR0.WP=0, let the supervisor write to the user's page all the same. */
+u64 compose_leaf(union role role, unsigned level, u64 entry, const u64 *types, enum fold fold);
 
 /** In a direct page: a guest entry that says what the role says, but for the PAT index. */
 u64 role_entry(union role role);

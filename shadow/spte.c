@@ -88,9 +88,10 @@ u64 role_entry(union role role)
 
 /** The rights of a leaf where CR0.WP is 0. The entries above it allow everything: the path's rights
  * are all here. What the supervisor may only read, it may write: pages that are not the user's, for
- * good; a page that the user may read, with its writes as long as the user keeps away ("folded":
- * then it is the supervisor's alone, who under SMEP still must not execute there). */
-static u64 rights_without_wp(union role role, u64 bits, u64 entry, bool fold)
+ * good; a page that the user may read, or that its protection key makes read-only, as long as the
+ * user keeps away ("folded": then it is the supervisor's alone, who under SMEP still must not
+ * execute there). */
+static u64 rights_without_wp(union role role, u64 bits, u64 entry, enum fold fold)
 {
 	if (!(role.access & ACCESS_U))
 		bits &= ~PTE_U;
@@ -98,16 +99,16 @@ static u64 rights_without_wp(union role role, u64 bits, u64 entry, bool fold)
 		bits |= PTE_NX;
 	if (!(role.access & ACCESS_W))
 		bits &= ~PTE_W;
-	if ((bits & PTE_W) || !(entry & PTE_D))
+	if (!(entry & PTE_D) || (bits & PTE_W && fold != FOLD_KEY))
 		return bits;
 	if (!(bits & PTE_U))
 		return bits | PTE_W | PTE_D;
-	if (!fold)
+	if (fold == FOLD_NOTHING)
 		return bits;
 	return (bits & ~PTE_U) | PTE_W | PTE_D | (role.smep ? PTE_NX : 0);
 }
 
-u64 compose_leaf(union role role, unsigned level, u64 entry, const u64 *types, bool fold)
+u64 compose_leaf(union role role, unsigned level, u64 entry, const u64 *types, enum fold fold)
 {
 	bool large = level > 1;
 	u64 memtype = types[role.direct ? role.pat : guest_pat_index(entry, large)];

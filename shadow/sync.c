@@ -17,7 +17,7 @@ bool prefetch_rare(struct shadow *s, const struct shadow_page *sp, u32 ref, u64 
 
 	if (!frames_find(s, gfn, &t))
 		return false;
-	spte = t.hpa | compose_leaf(sp->role, 1, entry, frames_types(s, &t, gfn), false);
+	spte = t.hpa | compose_leaf(sp->role, 1, entry, frames_types(s, &t, gfn), FOLD_NOTHING);
 	if (*t.list & HEAD_PROTECTED)
 		spte &= ~PTE_W;
 	spte_install(s, ref, spte, entry, t.list);

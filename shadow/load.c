@@ -18,6 +18,28 @@ static bool same_mode(const struct walk_regs *a, const struct walk_regs *b)
 		 ((a->efer ^ b->efer) & MODE_EFER));
 }
 
+/** The accessed and dirty flags that a walk sets are written past all write protection. That
+ * changes nothing for a table that is in sync, but for one that is a table in both formats, of 4
+ * and of 8 bytes an entry: there they are other bits. So tables of one format only are kept, and
+ * none is write-protected while the vcpus use both. */
+static void set_format(struct shadow *s)
+{
+	bool narrow = false, wide = false;
+
+	for (unsigned i = 0; i < SHADOW_MAX_VCPUS; i++) {
+		if (!s->vcpu[i].paging)
+			continue;
+		narrow |= s->vcpu[i].role.mode == MODE_32BIT;
+		wide |= s->vcpu[i].role.mode != MODE_32BIT;
+	}
+	if ((narrow && !s->narrow) || (wide && !s->wide))
+		page_zap_all(s);
+	if (narrow || wide) {
+		s->narrow = narrow;
+		s->wide = wide;
+	}
+}
+
 /** Work out what the registers mean. */
 static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk_regs *r)
 {
@@ -39,6 +61,7 @@ static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk
 	vc->role.wp0 = !(r->cr0 & X86_CR0_WP);
 	vc->role.smep = vc->role.wp0 && (r->cr4 & X86_CR4_SMEP);
 	s->pte_reserved[vc->role.mode][vc->role.nxe] = guest_reserved_bits(r, 1, true);
+	set_format(s);
 }
 
 static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)

@@ -177,6 +177,7 @@ struct shadow {
 	u64 pte_reserved[3][2]; /* bits that must be 0 in a page-table entry, by mode and NXE */
 	u8 maxphyaddr;		/* of the guest's CPUID */
 	bool has_1g;
+	bool narrow, wide; /* guest tables of 4 and of 8 bytes an entry are in use */
 	struct shadow_vcpu vcpu[SHADOW_MAX_VCPUS];
 	u64 counter[NR_SHADOW_COUNTERS];
 };

@@ -150,7 +150,7 @@ void sync_page(struct shadow *s, struct shadow_page *sp)
 	if (sp->in_sync || sp->role.direct)
 		return;
 	count(s, SHADOW_SYNCS);
-	if (sp->clean >= sp->patience)
+	if (sp->clean >= sp->patience && !(s->narrow && s->wide))
 		protect(s, sp);
 	for (unsigned w = 0; w < ARRAY_SIZE(sp->bitmap); w++) {
 		if (!sp->bitmap[w])

@@ -24,7 +24,15 @@ bool prefetch_rare(struct shadow *s, const struct shadow_page *sp, u32 ref, u64 
 	return true;
 }
 
-/** An entry that leads to a table still does, to the same one: only its rights may have changed. */
+/** SMEP and SMAP give the supervisor more where there is less for the user. */
+static bool more_rights(u64 old, u64 new)
+{
+	return (new & ~old &PTE_W) || ((new ^ old) & PTE_U) || (old & ~new &PTE_NX);
+}
+
+/** An entry that leads to a table still does, to the same one: only its rights may have changed.
+ *  Not to more of them: what is stale below was never to be had with those (as a write, say, to a
+ *  frame that the guest replaced while the table above was read-only). */
 static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
 {
 	u32 ref = ref_of(s, sp, index);
@@ -37,7 +45,8 @@ static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned inde
 		return false;
 	role_regs(s, sp->role, &r);
 	leaf = guest_entry_is_leaf(&r, level, entry);
-	if (entry & guest_reserved_bits(&r, level, leaf))
+	if (entry & guest_reserved_bits(&r, level, leaf) ||
+	    (!leaf && more_rights(s->snap[ref], entry)))
 		return false;
 	child = child_of(s, s->spt[ref]);
 	if (child->gfn != entry_frame(sp, index, entry, leaf) ||

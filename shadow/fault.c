@@ -50,7 +50,6 @@ static void forget_stale(struct fault *f)
 
 static enum paging_verdict reflect(struct fault *f, u32 pferr)
 {
-	forget_stale(f);
 	f->out->pferr = pferr;
 	count(f->s, SHADOW_REFLECTED);
 	return PAGING_REFLECT;
@@ -229,6 +228,24 @@ static bool set_guest_entry(const struct shadow_page *sp, unsigned index, u64 ol
 					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+#define ALLOWED (~0u)
+
+/** The error code with which `entry` of a page table forbids the access, or ALLOWED; `rights` are
+ *  those of the entries above it. */
+static u32 denied(const struct fault *f, const struct shadow_page *sp, u64 entry,
+		  struct walk_rights *rights)
+{
+	u32 pferr;
+
+	if (!(entry & PTE_P))
+		return guest_fault_code(f->regs, f->access, 0);
+	if (entry & f->s->pte_reserved[sp->role.mode][sp->role.nxe])
+		return guest_fault_code(f->regs, f->access, PFERR_PRESENT | PFERR_RSVD);
+	add_rights(rights, entry);
+	pferr = guest_access_denied(f->regs, f->access, rights, entry);
+	return pferr ? pferr : ALLOWED;
+}
+
 /** The common case: every table on the way is known. False: it was not so after all. */
 static bool quick(struct fault *f, enum paging_verdict *verdict)
 {
@@ -242,18 +259,11 @@ static bool quick(struct fault *f, enum paging_verdict *verdict)
 	if (ref == NO_REF)
 		return false;
 	entry = read_guest_entry(sp, index);
-	if (!(entry & PTE_P)) {
-		*verdict = reflect(f, guest_fault_code(f->regs, f->access, 0));
-		return true;
-	}
-	if (entry & s->pte_reserved[sp->role.mode][sp->role.nxe]) {
-		*verdict = reflect(
-			f, guest_fault_code(f->regs, f->access, PFERR_PRESENT | PFERR_RSVD));
-		return true;
-	}
-	add_rights(&rights, entry);
-	pferr = guest_access_denied(f->regs, f->access, &rights, entry);
-	if (pferr) {
+	pferr = denied(f, sp, entry, &rights);
+	if (pferr != ALLOWED) {
+		/* See forget_stale(); the entries above are not stale. */
+		if (entry != s->snap[ref])
+			spte_drop_small(s, ref);
 		*verdict = reflect(f, pferr);
 		return true;
 	}
@@ -302,6 +312,7 @@ static enum paging_verdict slow(struct fault *f)
 
 	switch (guest_walk_path(f->s->gm, f->regs, GVA(f->gva), f->access, &out, &path)) {
 	case WALK_FAULT:
+		forget_stale(f);
 		return reflect(f, out.pferr);
 	case WALK_NOT_RAM:
 		f->out->gpa = out.gpa;

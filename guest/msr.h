@@ -18,6 +18,7 @@
 /** The MSRs that live in software, per vcpu. */
 struct msr_state {
 	struct mtrrs mtrrs; /* MSR_MTRR_VAR variable ranges */
+	u32 mtrr_changes;   /* writes that changed one of them */
 	u64 misc_enable;
 	u64 tsc_adjust;
 	u64 mcg_status;

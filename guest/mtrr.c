@@ -86,6 +86,12 @@ bool mtrr_read(const struct msr_state *s, u32 msr, u64 *value)
 	return true;
 }
 
+static void set(struct msr_state *s, u64 *reg, u64 value)
+{
+	s->mtrr_changes += *reg != value;
+	*reg = value;
+}
+
 bool mtrr_write(struct msr_state *s, u8 maxphyaddr, u32 msr, u64 value)
 {
 	int i = fixed_index(msr);
@@ -93,16 +99,16 @@ bool mtrr_write(struct msr_state *s, u8 maxphyaddr, u32 msr, u64 value)
 	if (is_variable(msr)) {
 		if (!valid_variable(msr, value, maxphyaddr))
 			return false;
-		(msr & 1 ? s->mtrrs.mask : s->mtrrs.base)[variable_index(msr)] = value;
+		set(s, &(msr & 1 ? s->mtrrs.mask : s->mtrrs.base)[variable_index(msr)], value);
 	} else if (i >= 0) {
 		if (!valid_fixed(value))
 			return false;
-		s->mtrrs.fixed[i] = value;
+		set(s, &s->mtrrs.fixed[i], value);
 	} else if (msr == MSR_MTRRdefType) {
 		if (value & ~(MTRR_DEF_TYPE_TYPE | MTRR_DEF_TYPE_FE | MTRR_DEF_TYPE_E) ||
 		    !valid_type((u8)value))
 			return false;
-		s->mtrrs.def_type = value;
+		set(s, &s->mtrrs.def_type, value);
 	} else {
 		return false; /* IA32_MTRRCAP is read-only */
 	}
@@ -113,6 +119,11 @@ u8 mtrr_type(const struct msr_state *s, gpa_t gpa)
 {
 	/* A page has one type: no range is finer. */
 	return (u8)mtrrs_type(&s->mtrrs, gpa.v & PAGE_MASK, PAGE_SIZE);
+}
+
+int mtrr_range_type(const struct msr_state *s, gpa_t gpa, u64 size)
+{
+	return mtrrs_type(&s->mtrrs, gpa.v, size);
 }
 
 static void set_variable(struct msr_state *s, unsigned i, u8 maxphyaddr, u64 base, u64 size,

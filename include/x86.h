@@ -132,4 +132,7 @@ static inline bool is_canonical(u64 address)
 #define MEMTYPE_WP 5
 #define MEMTYPE_WB 6
 
+/** IA32_PAT at reset (section 12.12.4 "Programming the PAT"). */
+#define PAT_RESET 0x0007040600070406ull
+
 #endif

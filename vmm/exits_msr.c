@@ -18,7 +18,7 @@ static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
 		*value = v->shadow.efer;
 		return true;
 	case MSR_IA32_CR_PAT:
-		*value = vmcs_read64(GUEST_IA32_PAT);
+		*value = v->machine->controls.own_tables ? v->pat : vmcs_read64(GUEST_IA32_PAT);
 		return true;
 	case MSR_IA32_DEBUGCTLMSR:
 		*value = vmcs_read64(GUEST_IA32_DEBUGCTL);
@@ -55,11 +55,25 @@ static bool pat_valid(u64 pat)
 	return true;
 }
 
-static bool write_pat(u64 value)
+/** The guest's PAT or MTRRs are new. */
+static void memtypes_changed(struct vcpu *v)
+{
+	struct paging *p = v->machine->paging;
+
+	if (p->ops->memtypes)
+		p->ops->memtypes(p, v->pat);
+}
+
+static bool write_pat(struct vcpu *v, u64 value)
 {
 	if (!pat_valid(value))
 		return false;
-	vmcs_write64(GUEST_IA32_PAT, value);
+	if (!v->machine->controls.own_tables) {
+		vmcs_write64(GUEST_IA32_PAT, value);
+	} else if (value != v->pat) {
+		v->pat = value;
+		memtypes_changed(v);
+	}
 	return true;
 }
 
@@ -94,7 +108,7 @@ static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
 	case MSR_EFER:
 		return write_efer(v, value);
 	case MSR_IA32_CR_PAT:
-		return write_pat(value);
+		return write_pat(v, value);
 	case MSR_IA32_DEBUGCTLMSR:
 		/* Branch records and BTS are hidden: only single-stepping on branches is left. */
 		if (value & ~DEBUGCTL_BTF)
@@ -143,6 +157,7 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 	u32 msr = (u32)v->gpr[REG_RCX];
 	struct lapic *apic = &v->machine->pc.lapic[v->index];
 	u64 apic_page = lapic_base(apic);
+	u32 mtrr_changes = v->msr.mtrr_changes;
 	u64 value = vcpu_edx_eax(v);
 
 	if (msr == MSR_IA32_TSC_DEADLINE && value)
@@ -157,6 +172,8 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 	case MSR_GP:
 		return refuse(v, "WRMSR", msr);
 	}
+	if (v->msr.mtrr_changes != mtrr_changes)
+		memtypes_changed(v);
 	if (msr == MSR_IA32_APIC_BASE) {
 		apicv_mode_changed(v);
 		if (!paging_follow_apic(v, GPA(apic_page)))

@@ -96,8 +96,7 @@ static void init_cpuid(struct machine *m, u32 paging)
 	p->rdtscp = m->vmx.word[WORD_CPU2] & CPU2_RDTSCP;
 	p->invpcid = m->vmx.word[WORD_CPU2] & CPU2_INVPCID;
 	p->xsaves = m->vmx.word[WORD_CPU2] & CPU2_XSAVES;
-	p->pat = (m->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT) &&
-		 (m->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT);
+	p->pat = m->controls.own_tables || vmx_switches_pat(m);
 	p->tsc_deadline = true;
 	p->x2apic = true;
 	p->hide_rdrand = core.boot->options.reproducible;
@@ -154,7 +153,7 @@ static void init_pc(struct machine *m)
 	}
 }
 
-static void check_isolation(struct machine *m)
+void machine_check_isolation(struct machine *m)
 {
 	struct paging_summary s;
 	u64 bad = m->paging->ops->audit(m->paging, &m->pc.mem);
@@ -189,7 +188,7 @@ struct machine *machine_create(unsigned run, u32 paging)
 		vcpu_init(m->vcpu[i], m, i);
 	}
 	guest_image_load(m);
-	check_isolation(m);
+	machine_check_isolation(m);
 	m->poll_ticks = mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000);
 	m->next_poll = m->poll_ticks ? 0 : NEVER;
 	return m;

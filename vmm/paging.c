@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "ept/ept.h"
+#include "guest/mtrr.h"
 #include "panic.h"
 #include "shadow/shadow.h"
 #include "vmxon.h"
@@ -38,6 +39,19 @@ static void env_invalidate(void *ctx)
 	vmx_invalidate(m);
 }
 
+static void env_invalidate_gva(void *ctx, gva_t gva)
+{
+	vmx_flush_address(ctx, gva);
+}
+
+/** The MTRRs are the package's: those of the first vcpu stand for all. */
+static int env_guest_memtype(void *ctx, gpa_t gpa, u64 size)
+{
+	const struct machine *m = ctx;
+
+	return mtrr_range_type(&m->vcpu[0]->msr, gpa, size);
+}
+
 /** The paging structures are all vcpus' together: a page that one local APIC covers is a hole for
  *  the others, too, who find memory there by emulation (vmm/exits_mmio.c). */
 static bool covered_by_apic(const struct machine *m, gpa_t page)
@@ -69,6 +83,7 @@ bool paging_follow_apic(struct vcpu *v, gpa_t from)
 
 void paging_create(struct machine *m, u32 mode)
 {
+	const struct options *o = &core.boot->options;
 	char err[PAGING_ERROR_MAX];
 
 	ASSERT(mode < PAGING_MODES && implementations[mode]);
@@ -77,15 +92,20 @@ void paging_create(struct machine *m, u32 mode)
 		.page_ptr = env_page_ptr,
 		.memtype = env_memtype,
 		.invalidate = env_invalidate,
+		.invalidate_gva = env_invalidate_gva,
+		.guest_memtype = env_guest_memtype,
 		.ctx = m,
 		.ept_vpid_cap = core.caps.ept_vpid,
-		.track_dirty = core.boot->options.dirty,
-		.shadow_pool = MIB(32),
+		.track_dirty = o->dirty,
+		.shadow_pool = options_shadow_pool(o, gmem_size(&m->pc.mem)),
 		.nr_vcpus = m->nr_vcpus,
 	};
 	m->paging = implementations[mode]->create(&m->paging_env, &m->pc.mem, err);
 	if (!m->paging)
 		panic("paging %s: %s", paging_name(mode), err);
+	if (o->dirty && !m->paging->ops->dirty)
+		panic("paging %s cannot count the pages that the guest writes: leave dirty=1 out",
+		      paging_name(mode));
 	m->paging->ops->controls(m->paging, &m->controls);
 }
 

@@ -57,6 +57,7 @@ struct vcpu {
 	/* On page tables of the hypervisor's: as of the last load(), see paging_ops.h; what belongs
 	 * to a single access is set for that. */
 	struct walk_regs walk;
+	u64 pat; /* IA32_PAT where the processor has another: paging_controls.own_tables */
 	u64 xcr0;
 	struct efer_areas *efer; /* vmm/efer.c; NULL: the VMCS has fields for it */
 	u64 tsc_adjust;		 /* guest's TSC = guest time + this */

@@ -18,7 +18,6 @@
 #define VMCS_LINK_NONE (~0ull)
 #define DR7_INIT 0x400
 #define CPUID_7_EBX_MPX BIT(14)
-#define PAT_INIT 0x0007040600070406ull
 
 /* entry.asm: where VM exits arrive. */
 extern void vmx_exit(void);
@@ -155,7 +154,9 @@ static void set_guest_state(struct vcpu *v)
 	vmcs_set_segment(GUEST_LDTR_SELECTOR, 0, 0, 0, AR_UNUSABLE);
 	vmcs_set_segment(GUEST_TR_SELECTOR, 0, 0, 0xffff, AR_TSS_BUSY);
 	if (v->machine->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT)
-		vmcs_write64(GUEST_IA32_PAT, PAT_INIT);
+		vmcs_write64(GUEST_IA32_PAT, v->machine->controls.own_tables
+						     ? v->machine->controls.pat
+						     : PAT_RESET);
 }
 
 /* The legacy region of an XSAVE area, SDM volume 1, table 10-2. */
@@ -186,6 +187,20 @@ static void reset_fpu(struct vcpu *v)
 	write_cr0(cr0);
 }
 
+/** Where entries and exits do not switch the PAT, guest and host have the same one. Page tables of
+ * the hypervisor's want one that the host can live with. A guest without a PAT expects what a
+ * processor without any would do; a screen that was mapped write-combining is slower then.
+ * Section 12.12.4 wants the TLB flushed. */
+static void reset_live_pat(struct vcpu *v)
+{
+	const struct machine *m = v->machine;
+
+	if (vmx_switches_pat(m))
+		return;
+	wrmsr(MSR_IA32_CR_PAT, m->controls.own_tables ? m->controls.pat : PAT_RESET);
+	write_cr3(read_cr3());
+}
+
 /** State that stays in the processor while the guest runs and that the host does not use: it must
  *  hold nothing of the host's, nor of a run before. */
 static void reset_live_state(struct vcpu *v)
@@ -199,13 +214,7 @@ static void reset_live_state(struct vcpu *v)
 		wrmsr(MSR_TSC_AUX, 0);
 	if (v->machine->cpuid.xsaves)
 		wrmsr(MSR_IA32_XSS, 0);
-	/* Without a PAT of its own the guest expects what a processor without any would do. A
-	 * screen that was mapped write-combining is slower then; section 12.12.4 wants the TLB
-	 * flushed. */
-	if (!v->machine->cpuid.pat) {
-		wrmsr(MSR_IA32_CR_PAT, PAT_INIT);
-		write_cr3(read_cr3());
-	}
+	reset_live_pat(v);
 	/* MPX, which no guest is shown, but whose instructions execute (as NOPs) wherever it is
 	 * off. */
 	if (cpu_leaf7_ebx() & CPUID_7_EBX_MPX)
@@ -233,6 +242,7 @@ void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 	exit_log_init(&v->log);
 	v->requests = REQ_EVENT | REQ_DEADLINE;
 	v->vmcs = vmx_region(&v->vmcs_hpa);
+	v->pat = PAT_RESET;
 	msr_state_init(&v->msr, &m->cpuid, low, gmem_size(&m->pc.mem) - low);
 	if (!vmclear(v->vmcs_hpa) || !vmptrld(v->vmcs_hpa))
 		panic("VMCLEAR or VMPTRLD of a new VMCS failed");

@@ -212,6 +212,20 @@ void vmx_flush_linear(struct machine *m)
 	}
 }
 
+void vmx_flush_address(struct machine *m, gva_t gva)
+{
+	if (!(m->vmx.word[WORD_CPU2] & CPU2_VPID))
+		return;
+	if (!(core.caps.ept_vpid & VPID_CAP_INDIVIDUAL)) {
+		vmx_flush_linear(m);
+		return;
+	}
+	for (unsigned i = 0; i < m->nr_vcpus; i++) {
+		if (!invvpid(INVVPID_INDIVIDUAL, VPID_OF(m, i), gva))
+			panic("INVVPID failed");
+	}
+}
+
 void vmx_invalidate(struct machine *m)
 {
 	u64 cap = core.caps.ept_vpid;

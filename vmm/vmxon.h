@@ -16,11 +16,21 @@ void vmx_choose_for(struct machine *m);
 /** Say which optional features `m` runs with. */
 void vmx_say_features(const struct machine *m);
 
+/** Do entries and exits switch IA32_PAT? */
+static inline bool vmx_switches_pat(const struct machine *m)
+{
+	return (m->vmx.word[WORD_ENTRY] & ENTRY_LOAD_PAT) &&
+	       (m->vmx.word[WORD_EXIT] & EXIT_LOAD_PAT);
+}
+
 /** Forget all cached translations of the guest: INVEPT and INVVPID as far as they exist. */
 void vmx_invalidate(struct machine *m);
 
 /** Forget the translations that hold guest-linear addresses: INVVPID. */
 void vmx_flush_linear(struct machine *m);
+
+/** Forget those of one linear address (canonical), or more. */
+void vmx_flush_address(struct machine *m, gva_t gva);
 
 /** A 4 KiB region with the processor's VMCS revision, for VMXON or as a VMCS. */
 u8 *vmx_region(hpa_t *hpa);

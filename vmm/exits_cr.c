@@ -22,7 +22,8 @@ static enum exit_action stop_real_mode(struct vcpu *v)
 	u32 off = features_with_dependents(core.boot->options.features_off);
 	const char *which;
 
-	if (v->machine->controls.own_tables)
+	if (v->machine->controls.own_tables &&
+	    vmx_caps_has(&core.caps, WORD_CPU2, CPU2_EPT | CPU2_UNRESTRICTED_GUEST))
 		which = "needs EPT: write paging=ept";
 	else if (off & FEATURE_BIT(UNRESTRICTED_GUEST))
 		which = "features-= switched off: leave that out";

@@ -153,19 +153,25 @@ static void init_pc(struct machine *m)
 	}
 }
 
-void machine_check_isolation(struct machine *m)
+void machine_check_isolation(struct machine *m, bool ended)
 {
+	const struct paging_ops *ops = m->paging->ops;
 	struct paging_summary s;
-	u64 bad = m->paging->ops->audit(m->paging, &m->pc.mem);
+	u64 bad = ops->audit(m->paging, &m->pc.mem);
 
-	m->paging->ops->summary(m->paging, &s);
 	if (bad)
 		panic("%llu guest-physical pages lead outside guest memory",
 		      (unsigned long long)bad);
-	klog("%s: %llu x 1 GiB, %llu x 2 MiB, %llu x 4 KiB pages in %llu tables; "
-	     "all lead into guest memory",
-	     m->paging->ops->name, (unsigned long long)s.pages_1g, (unsigned long long)s.pages_2m,
-	     (unsigned long long)s.pages_4k, (unsigned long long)s.table_pages);
+	ops->summary(m->paging, &s);
+	if (m->controls.own_tables && !ended)
+		klog("%s: a pool of %llu MiB for %llu tables", ops->name,
+		     (unsigned long long)(m->paging_env.shadow_pool >> 20),
+		     (unsigned long long)s.table_pages);
+	else if (m->controls.own_tables == ended)
+		klog("%s: %llu x 1 GiB, %llu x 2 MiB, %llu x 4 KiB pages in %llu tables; "
+		     "all lead into guest memory",
+		     ops->name, (unsigned long long)s.pages_1g, (unsigned long long)s.pages_2m,
+		     (unsigned long long)s.pages_4k, (unsigned long long)s.table_pages);
 }
 
 struct machine *machine_create(unsigned run, u32 paging)
@@ -188,7 +194,7 @@ struct machine *machine_create(unsigned run, u32 paging)
 		vcpu_init(m->vcpu[i], m, i);
 	}
 	guest_image_load(m);
-	machine_check_isolation(m);
+	machine_check_isolation(m, false);
 	m->poll_ticks = mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000);
 	m->next_poll = m->poll_ticks ? 0 : NEVER;
 	return m;

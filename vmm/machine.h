@@ -63,9 +63,10 @@ struct machine {
  *  refused. */
 struct machine *machine_create(unsigned run, u32 paging);
 
-/** Look at every leaf of the paging structures, and stop if one leads outside the guest's memory.
- * How much is mapped is a line on the console. */
-void machine_check_isolation(struct machine *m);
+/** Look at every leaf of the paging structures, and stop if one leads outside the guest's memory:
+ * before the run, when EPT has mapped everything, and when it has `ended`, for shadow page tables
+ * are made while it runs. How much is mapped is a line on the console. */
+void machine_check_isolation(struct machine *m, bool ended);
 
 /** Run it until it ends; the outcome is in m->outcome. */
 void machine_run(struct machine *m);

@@ -100,7 +100,7 @@ static bool run_guest(unsigned run, u32 paging)
 		     (unsigned long long)core.cpu.nmis,
 		     (unsigned long long)core.cpu.stray_interrupts);
 	machine_print_stats(m, "end");
-	machine_check_isolation(m); /* with what was mapped while it ran */
+	machine_check_isolation(m, true);
 	klog("run %u ended: %s, exit code %u", run, outcome_name(m->outcome), m->exit_code);
 	again = machine_restarts(m);
 	heap_release(mark);

@@ -14,7 +14,9 @@ import pytest
 from conftest import BUILD, TOOLS
 from tallyvisor import grub, image, iso, qemu
 
-EPT_TITLE, BARE_TITLE = "Tallyvisor: Linux under EPT", "Linux on the bare machine"
+EPT_TITLE, SHADOW_TITLE, BARE_TITLE = ("Tallyvisor: Linux under EPT",
+                                       "Tallyvisor: Linux on shadow page tables",
+                                       "Linux on the bare machine")
 ESCAPES = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]")
 
 
@@ -85,7 +87,7 @@ def test_menu(stick, tmp_path):
     assert "set timeout=10\n" in text and "set default=ept\n" in text
     assert "terminal_output serial console\n" in text
     assert re.findall(r"menuentry '(.*)' --id (\w+)", text) == [
-        (EPT_TITLE, "ept"), (BARE_TITLE, "bare"),
+        (EPT_TITLE, "ept"), (SHADOW_TITLE, "shadow"), (BARE_TITLE, "bare"),
         ("Tallyvisor: exit statistics, again and again", "show")]
     assert r"'initrd=\show.img'" in text
     if shutil.which("grub-script-check"):
@@ -96,7 +98,7 @@ def test_menu(stick, tmp_path):
 def test_options_reach_the_menu(tmp_path):
     changed = write(tmp_path / "x.iso", "--cmdline=foo=1 bar", "--options=verbose=1", "--timeout=3")
     text = on_esp(changed, "mtype", "::/grub.cfg").decode()
-    assert text.count("'verbose=1'") == 2 and text.count("foo=1 bar'") == 2
+    assert text.count("'verbose=1'") == 3 and text.count("foo=1 bar'") == 3
     assert "'foo=1' 'bar'" in text and "set timeout=3\n" in text
 
 
@@ -164,7 +166,7 @@ def test_refusal_menu_and_bare_linux(stick, medium, tmp_path):
         pc.read_until("Press Enter for the menu")
         pc.type(b"\r")
         pc.read_until(re.escape(BARE_TITLE))
-        pc.type(b"\x0e\r")
+        pc.type(b"\x0e\x0e\r")
         pc.read_until("guest# ")
         pc.type(b"uname -s; exitstat; poweroff\r")
         pc.read_until(r"Linux\n")

@@ -395,6 +395,49 @@ static void types_of_fixed_ranges(void **state)
 	assert_int_equal(mtrr_type(s, GPA(MIB(4))), MEMTYPE_UC);
 }
 
+static void types_of_guest_ranges(void **state)
+{
+	struct fixture *f = *state;
+	const struct msr_state *s = &f->msr;
+
+	assert_int_equal(mtrr_range_type(s, GPA(0x90000), 0x10000), MEMTYPE_WB);
+	assert_int_equal(mtrr_range_type(s, GPA(0x90000), 0x11000), -1);
+	assert_int_equal(mtrr_range_type(s, GPA(0), MIB(2)), -1); /* the video window */
+	assert_int_equal(mtrr_range_type(s, GPA(MIB(2)), MIB(2)), MEMTYPE_WB);
+	/* One page of another type makes the 2 MiB around it a mixture. */
+	assert_int_equal(wr(f, 0x20e, MIB(5) | MEMTYPE_WC), MSR_OK);
+	assert_int_equal(wr(f, 0x20f, 0xfffffff800ull), MSR_OK);
+	assert_int_equal(mtrr_range_type(s, GPA(MIB(5)), PAGE_SIZE), MEMTYPE_UC); /* WB and WC */
+	assert_int_equal(mtrr_range_type(s, GPA(MIB(4)), MIB(2)), -1);
+	assert_int_equal(mtrr_range_type(s, GPA(MIB(6)), MIB(2)), MEMTYPE_WB);
+}
+
+/** Who keeps translations by memory type has to hear of changes, and of nothing else. */
+static void changes_of_mtrrs_are_counted(void **state)
+{
+	static const struct {
+		u32 msr;
+		u64 value;
+	} regs[] = {{0x200, MIB(64) | MEMTYPE_WP},
+		    {0x201, 0xfffff00800ull},
+		    {0x250, 4},
+		    {0x26f, 5},
+		    {MSR_MTRRdefType, 0x804},
+		    {0x20f, 0x800}};
+	struct fixture *f = *state;
+
+	assert_int_equal(f->msr.mtrr_changes, 0);
+	for (u32 i = 0; i < ARRAY_SIZE(regs); i++) {
+		assert_int_equal(wr(f, regs[i].msr, regs[i].value), MSR_OK);
+		assert_int_equal(f->msr.mtrr_changes, i + 1);
+		assert_int_equal(wr(f, regs[i].msr, regs[i].value), MSR_OK); /* as it is */
+		assert_int_equal(wr(f, regs[i].msr, ~0ull), MSR_GP);
+		assert_int_equal(f->msr.mtrr_changes, i + 1);
+	}
+	assert_int_equal(wr(f, MSR_IA32_MCG_STATUS, 1), MSR_OK);
+	assert_int_equal(f->msr.mtrr_changes, ARRAY_SIZE(regs));
+}
+
 /* Section 12.11.4.1 "MTRR Precedences". */
 static void types_of_overlapping_ranges(void **state)
 {
@@ -503,6 +546,8 @@ int main(void)
 		cmocka_unit_test_setup(mtrr_checks, setup),
 		cmocka_unit_test_setup(mtrrs_are_distinct, setup),
 		cmocka_unit_test_setup(types_of_fixed_ranges, setup),
+		cmocka_unit_test_setup(types_of_guest_ranges, setup),
+		cmocka_unit_test_setup(changes_of_mtrrs_are_counted, setup),
 		cmocka_unit_test_setup(types_of_overlapping_ranges, setup),
 		cmocka_unit_test_setup(map_at_power_up, setup),
 		cmocka_unit_test(table_is_in_order),

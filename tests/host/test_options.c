@@ -419,7 +419,7 @@ static void test_shadow_pool(void **state)
 	static const char *const bad[] = {"0", "4097", "5G", "", "1.5", "-1", "8K", "all"};
 	static const struct {
 		u64 guest, pool; /* MiB */
-	} chosen[] = {{64, 4}, {65, 5}, {80, 5}, {512, 32}, {4096, 256}, {65536, 256}};
+	} chosen[] = {{16, 4}, {64, 4}, {65, 5}, {80, 5}, {512, 32}, {4096, 256}, {65536, 256}};
 	struct options o = accept("paging=shadow");
 	char line[64], sentence[OPT_ERROR_MAX];
 

@@ -188,10 +188,10 @@ EFI_STATUS choose_guest_size(struct boot *b)
 	if (guest > most)
 		return refuse(b, EFI_OUT_OF_RESOURCES,
 			      "too little memory: %lu MiB are free, and a guest of %lu MiB needs "
-			      "%lu MiB: "
-			      "give the machine more",
+			      "%lu MiB: give the machine more%s",
 			      usable >> 20, guest >> 20,
-			      (guest + heap_size(o, guest) + FIRMWARE_RESERVE) >> 20);
+			      (guest + heap_size(o, guest) + FIRMWARE_RESERVE) >> 20,
+			      o->shadow_mib ? ", or write a smaller shadow_pool=" : "");
 	o->mem_mib = (u32)(guest >> 20);
 	return EFI_SUCCESS;
 }

@@ -59,6 +59,19 @@ static EFI_STATUS parse_conf(struct boot *b)
 	return status;
 }
 
+/** Options that are not possible together, on any machine. */
+static EFI_STATUS check_together(struct boot *b)
+{
+	const struct options *o = &b->info->options;
+
+	if (o->dirty && paging_uses_shadow(o->paging))
+		return refuse(b, EFI_INVALID_PARAMETER,
+			      "dirty=1 is not possible with paging=%s, which does not count the "
+			      "pages that the guest writes: leave it out, or write paging=ept",
+			      paging_name(o->paging));
+	return EFI_SUCCESS;
+}
+
 EFI_STATUS get_options(struct boot *b)
 {
 	char name[64], line[LOAD_OPTIONS_MAX], err[OPT_ERROR_MAX];
@@ -67,9 +80,13 @@ EFI_STATUS get_options(struct boot *b)
 	options_default(&b->info->options);
 	own_name(b->self, name);
 	n = load_options_decode(b->self->LoadOptions, b->self->LoadOptionsSize, name, line);
-	if (!n)
-		return parse_conf(b);
-	if (!options_parse(&b->info->options, line, n, err))
+	if (!n) {
+		EFI_STATUS status = parse_conf(b);
+
+		if (EFI_ERROR(status))
+			return status;
+	} else if (!options_parse(&b->info->options, line, n, err)) {
 		return refuse(b, EFI_INVALID_PARAMETER, "%s", err);
-	return EFI_SUCCESS;
+	}
+	return check_together(b);
 }

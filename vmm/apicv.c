@@ -63,7 +63,8 @@ static void place_access_page(struct machine *m)
 		return;
 	if (m->apic_access_on)
 		m->paging->ops->overlay(m->paging, m->apic_access_gpa, HPA(0));
-	/* Where it cannot be, an access to the registers is an EPT violation, and emulated. */
+	/* Where it cannot be, an access to the registers is an EPT violation or a page fault, and
+	 * emulated. */
 	m->apic_access_on = on && m->paging->ops->overlay(m->paging, at, m->apic_access_hpa);
 	m->apic_access_gpa = at;
 	vmx_invalidate(m);

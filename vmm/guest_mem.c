@@ -29,6 +29,8 @@ enum walk_status machine_virt_write(struct machine *m, const struct walk_regs *r
 	const u32 look = access | WALK_WRITE | WALK_NO_AD;
 	enum walk_status status;
 
+	if (!m->paging->ops->wrote)
+		return guest_virt_write(mem, r, gva, src, len, access, out, fault_gva);
 	/* Where it goes, before it changes what says so. */
 	bool here = guest_walk(mem, r, gva, look, &head) == WALK_OK;
 	bool there = len > first && guest_walk(mem, r, second, look, &tail) == WALK_OK;

@@ -198,12 +198,6 @@ def test_panic_screen(run, kind, cause, symbol):
         assert "cr2 000000000dead000" in got.serial
 
 
-def test_a_processor_without_ept_is_refused_by_name(run):
-    got = run(**EPT, cpu="core2_penryn_t9600")
-    assert got.exit_code == 4 and got.last_run["outcome"] == "refused"
-    assert "enable EPT" in got.verdict and "paging=ept" in got.verdict
-
-
 def test_large_memory(run):
     """About as much as OVMF offers on Bochs; some of it in 1 GiB pages, in two pieces of host memory."""
     got = run(**EPT, mem=2048, guest_run="free -m; exitstat --json")

@@ -27,6 +27,19 @@ def test_an_unknown_option(run):
     refused(run, 'unknown option "kernal" (did you mean "kernel"?)', options="kernal=x")
 
 
+def test_a_pool_that_is_none(run):
+    refused(run, "shadow_pool=0 is not possible: write shadow_pool=<MiB>, 1 to 4096",
+            options="paging=shadow shadow_pool=0")
+
+
+def test_a_pool_that_is_too_large(run):
+    refused(run, "too little memory", options="paging=shadow shadow_pool=4096 mem=64")
+
+
+def test_written_pages_are_not_counted_on_shadow_page_tables(run):
+    refused(run, "dirty=1 is not possible with paging=shadow", options="paging=shadow dirty=1")
+
+
 def test_a_missing_file(run):
     refused(run, "\\nowhere is not on the boot volume", options="kernel=/nowhere")
 

@@ -25,8 +25,8 @@ def lives(serial):
 def live(terminal, tmp_path, letters, **options):
     """One life for each letter; `r` is the operator's key."""
     (tmp_path / "module").write_text("a module, as its file has it\n")
-    user = terminal(paging="ept", engine="bochs", kernel=PAYLOAD, mem=64, timeout=400,
-                    initrd=tmp_path / "module", **options)
+    user = terminal(**{"paging": "ept", **options}, engine="bochs", kernel=PAYLOAD, mem=64,
+                    timeout=400, initrd=tmp_path / "module")
     for letter in letters:
         user.read_until("^ready$", 180)
         user.type(b"\x1dr" if letter == "r" else letter)

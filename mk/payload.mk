@@ -25,11 +25,12 @@ PAYLOAD_CFLAGS := -std=gnu17 -O2 -Wall -Wextra -Werror -Wmissing-prototypes -Wvl
 	-Iinclude -I. -Itests/payload/lib -MMD -MP
 PAYLOAD_DIRS := $(patsubst tests/payload/%/main.c,%,$(wildcard tests/payload/*/main.c))
 PAYLOADS += $(PAYLOAD_DIRS:%=$(BUILD)/payload/%.elf)
-payload_objs = $(patsubst %.c,$(BUILD)/payload/c/%.o,$(wildcard $(1)/*.c))
-PAYLOAD_LIB := $(BUILD)/payload/c/entry.o $(call payload_objs,tests/payload/lib) \
+payload_objs = $(patsubst %.c,$(BUILD)/payload/c/%.o,$(wildcard $(1)/*.c)) \
+	$(patsubst %.asm,$(BUILD)/payload/c/%-asm.o,$(wildcard $(1)/*.asm))
+PAYLOAD_LIB := $(call payload_objs,tests/payload/lib) \
 	$(patsubst %,$(BUILD)/payload/c/lib/%.o,exit_reasons fmt mem)
 
-$(BUILD)/payload/c/entry.o: tests/payload/lib/entry.asm
+$(BUILD)/payload/c/%-asm.o: %.asm
 	@mkdir -p $(@D)
 	$(Q)echo "  NASM  $<"; nasm -f elf64 -w+all -w-unknown-warning -w-reloc-abs-dword -o $@ $<
 

@@ -48,6 +48,12 @@ void trap_set(u8 vector, void (*fn)(struct trap_frame *f));
 
 void trap_init(void);
 
+/** Let ring 3 call this vector by INT n. */
+void trap_from_user(u8 vector);
+
+/** Have this vector use entry `ist` of the TSS's interrupt stack table; 0: none. */
+void trap_stack(u8 vector, unsigned ist);
+
 #define NO_FAULT (-1)
 
 /** How the last TRY() ended. */

@@ -4,6 +4,8 @@
 
 #define CODE_SELECTOR 0x08
 #define GATE_INTERRUPT 0x8e00
+#define GATE_DPL_3 0x6000
+#define GATE_IST 7
 #define STUB_BYTES 16
 #define VERDICT_TRAP 0x200
 
@@ -38,6 +40,16 @@ void trap_init(void)
 				       (u16)(at >> 16), (u32)(at >> 32),    0};
 	}
 	__asm__ volatile("lidt %0" ::"m"(idtr));
+}
+
+void trap_from_user(u8 vector)
+{
+	idt[vector].type |= GATE_DPL_3;
+}
+
+void trap_stack(u8 vector, unsigned ist)
+{
+	idt[vector].type = (u16)((idt[vector].type & ~GATE_IST) | ist);
 }
 
 void trap_set(u8 vector, void (*fn)(struct trap_frame *f))

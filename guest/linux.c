@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Putting a Linux kernel into guest memory by the 64-bit boot protocol (Linux
+ * Putting a Linux kernel into guest memory by the 64-bit or the 32-bit boot protocol (Linux
  * Documentation/arch/x86/boot.rst and zero-page.rst). linux_image.h has the picture.
  */
 #include "guest/linux.h"
@@ -12,6 +12,7 @@
 #define LOADER_UNKNOWN 0xffu /* type_of_loader without an assigned number */
 #define LOADED_HIGH BIT(0)   /* loadflags: protected-mode code is at or above 1 MiB */
 #define VID_MODE_NORMAL 0xffffu
+#define ENTRY_64 0x200u /* boot.rst, "64-bit Boot Protocol": from where the kernel was loaded */
 
 /** zero-page.rst: the members of boot_params that a 64-bit loader fills in. */
 struct boot_params {
@@ -70,8 +71,8 @@ static bool write_boot_params(const struct gmem *gm, const struct linux_plan *pl
 static bool write_all(const struct gmem *gm, const struct linux_plan *plan,
 		      const struct linux_image *img)
 {
-	return write_boot_params(gm, plan, img) && linux_write_gdt(gm) &&
-	       linux_write_page_tables(gm) &&
+	return write_boot_params(gm, plan, img) && linux_write_gdt(gm, plan->wide) &&
+	       (!plan->wide || linux_write_page_tables(gm)) &&
 	       gmem_set(gm, GPA(LINUX_STACK), 0, LINUX_LOW_END - LINUX_STACK) &&
 	       gmem_write(gm, GPA(LINUX_CMDLINE), img->cmdline, plan->cmdline_bytes) &&
 	       gmem_write(gm, GPA(plan->load), img->kernel + plan->code_offset, plan->code_bytes) &&
@@ -94,10 +95,11 @@ bool linux_load(const struct gmem *gm, const struct linux_image *img, struct lin
 		return false;
 	}
 	*entry = (struct linux_entry){
-		.rip = plan.load + 0x200, /* boot.rst: "The 64-bit kernel start" */
+		.wide = plan.wide,
+		.rip = plan.load + (plan.wide ? ENTRY_64 : 0),
 		.rsi = LINUX_BOOT_PARAMS,
 		.rsp = LINUX_CMDLINE, /* the end of the stack page */
-		.cr3 = LINUX_PML4,
+		.cr3 = plan.wide ? LINUX_PML4 : 0,
 		.gdt_base = LINUX_GDT,
 		.gdt_limit = LINUX_GDT_BYTES - 1,
 		.cs = LINUX_BOOT_CS,

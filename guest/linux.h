@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading a Linux bzImage by the 64-bit boot protocol (Linux Documentation/arch/x86/boot.rst and
- * zero-page.rst): kernel, initrd, command line, boot_params, e820, GDT, and the identity page
- * tables that the 64-bit entry wants.
+ * Loading a Linux bzImage (Linux Documentation/arch/x86/boot.rst and zero-page.rst): kernel,
+ * initrd, command line, boot_params, e820 and GDT. A kernel that has a 64-bit entry gets the 64-bit
+ * boot protocol, and the identity page tables that this one wants; any other the 32-bit boot
+ * protocol, with paging off.
  */
 #ifndef TV_LINUX_H
 #define TV_LINUX_H
@@ -12,8 +13,9 @@
 
 #define LINUX_ERROR_MAX 200
 
-/** The processor state at the kernel's first instruction. */
+/** The processor state at the kernel's first instruction: registers that are not named are 0. */
 struct linux_entry {
+	bool wide; /* 64-bit mode; else 32-bit protected mode, with paging off and CR3 0 */
 	u64 rip, rsi, rsp, cr3, gdt_base;
 	u16 gdt_limit, cs, ds;
 };

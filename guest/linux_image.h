@@ -8,7 +8,7 @@
  *   0x00000000  page 0: left alone (the BIOS data area, zero unless the firmware tables fill it)
  *   0x00010000  boot_params, "the zero page"       one page
  *   0x00011000  GDT                                one page
- *   0x00012000  PML4                               one page
+ *   0x00012000  PML4                               one page (page tables for a 64-bit entry only)
  *   0x00013000  page-directory-pointer table       one page, 4 entries used
  *   0x00014000  page directories                   four pages: 4 GiB in 2 MiB pages
  *   0x00018000  stack, growing down from 0x19000   one page
@@ -39,7 +39,7 @@
 #define LINUX_CMDLINE 0x19000u
 #define LINUX_LOW_END 0x20000u
 
-/** Selectors that the 64-bit boot protocol demands. */
+/** Selectors that both boot protocols demand. */
 #define LINUX_BOOT_CS 0x10u
 #define LINUX_BOOT_DS 0x18u
 #define LINUX_GDT_BYTES (LINUX_BOOT_DS + 8)
@@ -85,6 +85,7 @@ struct linux_plan {
 	u64 run_bytes; /* memory the kernel uses from `load` on until it has read the e820 map */
 	u64 initrd;    /* guest-physical; 0: none */
 	u64 cmdline_bytes; /* without the terminating zero */
+	bool wide;	   /* by the 64-bit boot protocol */
 };
 
 /**
@@ -96,8 +97,9 @@ struct linux_plan {
 bool linux_plan(struct linux_plan *plan, const struct gmem *gm, const u8 *kernel, u64 size,
 		u64 initrd_size, const char *cmdline, char *err);
 
-/** Write GDT and identity page tables to their places. False: not RAM. */
-bool linux_write_gdt(const struct gmem *gm);
+/** Write GDT (with __BOOT_CS for 64-bit code, or for 32-bit code) and identity page tables to their
+ *  places. False: not RAM. */
+bool linux_write_gdt(const struct gmem *gm, bool wide);
 bool linux_write_page_tables(const struct gmem *gm);
 
 #endif

@@ -16,7 +16,7 @@
 #define SECTOR 512u
 #define MIN_FILE (2 * SECTOR) /* the header is in the first two sectors */
 #define HEADER_MAX_END 0x290u /* boot_params has something else there */
-#define LOW_LIMIT GIB(4)      /* the end of the identity map */
+#define LOW_LIMIT GIB(4)      /* the end of the identity map, and of 32-bit addresses */
 
 #define FAIL(err, ...) (fmt_snprintf((err), LINUX_ERROR_MAX, __VA_ARGS__), false)
 
@@ -33,10 +33,10 @@ static bool not_a_kernel(const u8 *file, u64 size, char *err)
 	if (size < MIN_FILE)
 		return FAIL(err,
 			    "kernel: %lu bytes are too few for a kernel; give a bzImage such as "
-			    "/boot/vmlinuz of an x86-64 distribution",
+			    "/boot/vmlinuz of a distribution for PCs",
 			    size);
 	return FAIL(err, "kernel: no HdrS signature, so not a bzImage; give a file such as "
-			 "/boot/vmlinuz of an x86-64 distribution");
+			 "/boot/vmlinuz of a distribution for PCs");
 }
 
 static bool check_header(struct linux_plan *plan, const u8 *file, u64 size, char *err)
@@ -54,9 +54,7 @@ static bool check_header(struct linux_plan *plan, const u8 *file, u64 size, char
 			    "kernel: boot protocol %u.%02u is too old, 2.12 is needed; give "
 			    "Linux 3.8 or later",
 			    h->version >> 8, h->version & 0xffu);
-	if (!(h->xloadflags & XLF_KERNEL_64))
-		return FAIL(err, "kernel: it has no 64-bit entry (XLF_KERNEL_64); give a kernel "
-				 "built for x86-64");
+	plan->wide = h->xloadflags & XLF_KERNEL_64;
 
 	end = 0x202u + (h->jump >> 8);
 	if (end < LINUX_HEADER_OFFSET + offsetof(struct linux_setup_header, handover_offset))

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables that the 64-bit boot protocol wants to be in force at the kernel's entry (boot.rst,
- * "64-bit Boot Protocol"): a GDT with flat __BOOT_CS and __BOOT_DS, and an identity map, here of
- * the low 4 GiB, in which kernel, boot_params, command line and initrd all lie.
+ * The tables that a boot protocol wants to be in force at the kernel's entry (boot.rst, "32-bit
+ * Boot Protocol" and "64-bit Boot Protocol"): a GDT with flat __BOOT_CS and __BOOT_DS; for the
+ * 64-bit one also an identity map, here of the low 4 GiB, in which kernel, boot_params, command
+ * line and initrd all lie.
  */
 #include "guest/linux_image.h"
 
 /* SDM volume 3, section 3.4.5 "Segment Descriptors": base 0, limit 4 GiB, present, DPL 0. */
 #define DESC_CODE64 0x00af9b000000ffffull /* execute/read, accessed, L */
+#define DESC_CODE32 0x00cf9b000000ffffull /* execute/read, accessed, D */
 #define DESC_DATA 0x00cf93000000ffffull	  /* read/write, accessed, B */
 
 /* SDM volume 3, section 4.5.4 "Linear-Address Translation with 4-Level Paging". Accessed and dirty
@@ -18,10 +20,10 @@
 #define ENTRIES 512u
 #define IDENTITY_GIB 4u
 
-bool linux_write_gdt(const struct gmem *gm)
+bool linux_write_gdt(const struct gmem *gm, bool wide)
 {
-	static const u64 gdt[] = {
-		[LINUX_BOOT_CS / 8] = DESC_CODE64,
+	const u64 gdt[] = {
+		[LINUX_BOOT_CS / 8] = wide ? DESC_CODE64 : DESC_CODE32,
 		[LINUX_BOOT_DS / 8] = DESC_DATA,
 	};
 

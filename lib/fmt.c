@@ -158,8 +158,10 @@ static const char *parse_spec(const char *f, struct args *a, struct spec *sp)
 	for (;; f++) {
 		if (*f == 'h')
 			sp->bytes /= 2;
-		else if (*f == 'l' || *f == 'z')
-			sp->bytes = 8;
+		else if (*f == 'l') /* in a 32-bit program only `ll` is 8 bytes */
+			sp->bytes = f[1] == 'l' ? 8 : MAX(sp->bytes, sizeof(long));
+		else if (*f == 'z')
+			sp->bytes = sizeof(size_t);
 		else
 			break;
 	}

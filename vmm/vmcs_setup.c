@@ -256,15 +256,16 @@ void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 void vcpu_set_linux_entry(struct vcpu *v, const struct linux_entry *e)
 {
 	u64 efer = EFER_LME | EFER_LMA | EFER_NX | EFER_SCE;
+	struct control_regs wide = {
+		.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP,
+		.cr3 = e->cr3,
+		.cr4 = X86_CR4_PAE,
+		.efer = efer & v->machine->cpuid.efer_allowed,
+	};
+	struct control_regs narrow = {.cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE};
 
-	vcpu_load_control_regs(
-		v, &(struct control_regs){
-			   .cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP,
-			   .cr3 = e->cr3,
-			   .cr4 = X86_CR4_PAE,
-			   .efer = efer & v->machine->cpuid.efer_allowed,
-		   });
-	vmcs_set_segment(GUEST_CS_SELECTOR, e->cs, 0, ~0u, AR_CODE64);
+	vcpu_load_control_regs(v, e->wide ? &wide : &narrow);
+	vmcs_set_segment(GUEST_CS_SELECTOR, e->cs, 0, ~0u, e->wide ? AR_CODE64 : AR_CODE32);
 	for (u32 f = GUEST_ES_SELECTOR; f <= GUEST_GS_SELECTOR; f += 2) {
 		if (f != GUEST_CS_SELECTOR)
 			vmcs_set_segment(f, e->ds, 0, ~0u, AR_DATA);

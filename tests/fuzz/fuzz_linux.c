@@ -40,7 +40,7 @@ static void check_loaded(const struct gmem *gm, const struct linux_image *img,
 {
 	u64 setup_sects = img->kernel[0x1f1] ? img->kernel[0x1f1] : 4;
 	const u8 *code = img->kernel + (setup_sects + 1) * 512;
-	u64 load = e->rip - 0x200, bytes;
+	u64 load = e->rip - (e->wide ? 0x200 : 0), bytes;
 	u32 syssize, initrd;
 
 	memcpy(&syssize, img->kernel + 0x1f4, 4);
@@ -54,7 +54,9 @@ static void check_loaded(const struct gmem *gm, const struct linux_image *img,
 	require(!memcmp(ram + initrd, img->initrd, img->initrd_size));
 	for (u64 at = load; at < load + bytes; at += PAGE_SIZE)
 		require(gmem_slot(gm, GPA(at)) != NULL);
+	require(e->wide == (img->kernel[0x236] & 1));
 	require(e->rsi + PAGE_SIZE <= MIB(1) && e->cr3 < MIB(1) && e->rsp <= MIB(1));
+	require(e->wide == !!e->cr3);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);

@@ -176,8 +176,6 @@ static void unfit_kernels(void **state)
 	refused(x, "boot protocol 2.11 is too old");
 	put(x->file + VERSION, 0x20c, 2);
 	assert_true(load(x));
-	put(x->file + XLOADFLAGS, 2, 2);
-	refused(x, "no 64-bit entry");
 }
 
 static void damaged_kernels(void **state)
@@ -455,6 +453,31 @@ static void processor_state(void **state)
 	assert_int_equal(x->ram[0], 0xcc);
 }
 
+/** A kernel of 32 bits: no XLF_KERNEL_64. */
+static void processor_state_32(void **state)
+{
+	struct fixture *x = *state;
+	struct linux_entry *e = &x->entry;
+
+	assert_true(load(x));
+	assert_true(e->wide);
+	memset(x->ram, 0xcc, MIB(1));
+	put(x->file + XLOADFLAGS, 2, 2);
+	assert_true(load(x));
+	assert_false(e->wide);
+	assert_int_equal(e->rip, MIB(16)); /* code32_start, not the 64-bit entry behind it */
+	assert_int_equal(get(x->ram + BOOT_PARAMS + CODE32_START, 4), e->rip);
+	assert_int_equal(e->rsi, BOOT_PARAMS);
+	assert_int_equal(e->cr3, 0);
+	assert_int_equal(e->cs, 0x10);
+	assert_int_equal(e->ds, 0x18);
+	assert_true(get(x->ram + e->gdt_base + e->cs, 8) == 0x00cf9b000000ffff);
+	assert_true(get(x->ram + e->gdt_base + e->ds, 8) == 0x00cf93000000ffff);
+	/* No page tables, which nobody asked for: their place is left alone. */
+	assert_int_equal(x->ram[0x12000], 0xcc);
+	assert_int_equal(x->ram[0x17fff], 0xcc);
+}
+
 static void no_low_memory(void **state)
 {
 	struct fixture *x = *state;
@@ -472,11 +495,11 @@ static void no_low_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(not_kernels),	 TEST(unfit_kernels),	    TEST(damaged_kernels),
-		TEST(command_lines),	 TEST(kernel_in_its_place), TEST(relocation),
-		TEST(memory_in_pieces),	 TEST(too_little_memory),   TEST(initrd_up_high),
-		TEST(initrd_and_kernel), TEST(the_zero_page),	    TEST(processor_state),
-		TEST(no_low_memory),
+		TEST(processor_state_32), TEST(not_kernels),	   TEST(unfit_kernels),
+		TEST(damaged_kernels),	  TEST(command_lines),	   TEST(kernel_in_its_place),
+		TEST(relocation),	  TEST(memory_in_pieces),  TEST(too_little_memory),
+		TEST(initrd_up_high),	  TEST(initrd_and_kernel), TEST(the_zero_page),
+		TEST(processor_state),	  TEST(no_low_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

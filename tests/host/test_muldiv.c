@@ -40,6 +40,8 @@ static void agrees_with_128_bits(void **state)
 			for (unsigned k = 1; k < ARRAY_SIZE(v); k++) {
 				assert_true(mul_div_u64(v[i], v[j], v[k]) ==
 					    expected(v[i], v[j], v[k], false));
+				assert_true(mul_div_u64_by_bits(v[i], v[j], v[k]) ==
+					    expected(v[i], v[j], v[k], false));
 				assert_true(mul_div_up_u64(v[i], v[j], v[k]) ==
 					    expected(v[i], v[j], v[k], true));
 			}
@@ -63,6 +65,8 @@ static void agrees_at_random(void **state)
 		if (!r[2])
 			continue;
 		assert_true(mul_div_u64(r[0], r[1], r[2]) == expected(r[0], r[1], r[2], false));
+		assert_true(mul_div_u64_by_bits(r[0], r[1], r[2]) ==
+			    expected(r[0], r[1], r[2], false));
 		assert_true(mul_div_up_u64(r[0], r[1], r[2]) == expected(r[0], r[1], r[2], true));
 	}
 }

@@ -14,6 +14,22 @@ $(BUILD)/guest/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exi
 .PHONY: guest-programs
 guest-programs: $(GUEST_PROGRAMS)
 
+# The same for KERNEL=686 and 686-pae: against the C library of Debian's i386 packages, which are
+# unpacked and not installed.
+GUEST_PROGRAMS_I386 := $(GUEST_PROGRAMS:$(BUILD)/guest/%=$(BUILD)/guest-i386/%)
+I386 := $(BUILD)/cache/i386/sysroot
+$(I386):
+	$(Q)PYTHONPATH=tools python3 -B -m tallyvisor.i386 "$(BUILD)/cache"
+
+$(BUILD)/guest-i386/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exit_reasons.def \
+		| $(I386)
+	@mkdir -p $(@D)
+	$(Q)echo "  CC    $@"; gcc -m32 --sysroot=$(I386) -B$(I386)/gcc -L$(I386)/gcc -std=gnu17 -O2 \
+		-Wall -Wextra -Werror -Iinclude -I. -static -o $@ $< $(GUEST_LIBS)
+
+.PHONY: guest-programs-i386
+guest-programs-i386: $(GUEST_PROGRAMS_I386)
+
 # Variable of make : option of the tool.
 RUN_TABLE := PAGING:paging ENGINE:engine CPU:cpu MEM:mem KERNEL:kernel INITRD:initrd \
 	CMDLINE:cmdline GUEST_RUN:guest-run OPTIONS:options OUT:out TIMEOUT:timeout
@@ -28,5 +44,6 @@ RUN_OPTIONS := $(foreach row,$(RUN_GIVEN),\
 .PHONY: run
 run:
 	@tools/tallyvisor-deps build
-	@$(MAKE) --no-print-directory all guest-programs
+	@$(MAKE) --no-print-directory all guest-programs \
+		$(if $(filter 686 686-pae,$(KERNEL)),guest-programs-i386)
 	@tools/tallyvisor-run --build "$(BUILD)" $(RUN_OPTIONS)

@@ -11,7 +11,7 @@ C_FILES = $(wildcard $(addsuffix /*.[ch],include lib vmx guest ept shadow boot v
 test:
 	@tools/tallyvisor-deps test
 	@echo "== build"
-	@$(MAKE) --no-print-directory -j2 all guest-programs payloads
+	@$(MAKE) --no-print-directory -j2 all guest-programs guest-programs-i386 payloads
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory -j2 test-host
 	@$(MAKE) --no-print-directory -j2 fuzz FUZZ_TIME=$(TEST_FUZZ_TIME)
@@ -30,7 +30,7 @@ RUN_PYTEST = BUILD=$(abspath $(BUILD)) /usr/bin/python3 -B -m pytest -v -p no:ca
 NOTHING_IS_FINE = $(if $(PYTEST),|| [ $$? -eq 5 ])
 
 .PHONY: test-boot
-test-boot: all guest-programs payloads
+test-boot: all guest-programs guest-programs-i386 payloads
 	@echo "== tools"
 	$(RUN_PYTEST) -m 'not bochs and not qemu' $(PYTEST) tests/boot $(NOTHING_IS_FINE)
 	@echo "== boots in emulators"

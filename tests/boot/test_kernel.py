@@ -25,7 +25,7 @@ def apt(monkeypatch):
     """What apt knows, and what a download brings."""
     def call(known, brings=None):
         said, downloads = [], []
-        monkeypatch.setattr(kernel, "_apt_cache", lambda *words: known.get(words, ""))
+        monkeypatch.setattr(kernel, "_apt_cache", lambda *words, env=None: known.get(words, ""))
 
         def download(package, version, wanted, target, say):
             downloads.append(package)
@@ -34,7 +34,7 @@ def apt(monkeypatch):
                 for name in wanted:
                     (target / name).write_bytes(brings)
             return brings is not None
-        monkeypatch.setattr(kernel, "_download", download)
+        monkeypatch.setattr(kernel, "download", download)
         return said, downloads
     return call
 
@@ -95,11 +95,11 @@ def test_what_is_kept_of_a_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     said, target = [], tmp_path / "kept"
     wanted = kernel.VMLINUZ | {"x.ko": "lib/modules/*/kernel/a/x.ko"}
-    assert kernel._download("p", "1", wanted, target, said.append)
+    assert kernel.download("p", "1", wanted, target, said.append)
     assert (target / "vmlinuz").read_text() == "boot/vmlinuz-1"
     assert (target / "x.ko").read_text() == "lib/modules/1/kernel/a/x.ko"
     assert sorted(path.name for path in target.iterdir()) == ["vmlinuz", "x.ko"]
-    assert not kernel._download("p", "1", {"y": "boot/nothing-*"}, target, said.append)
+    assert not kernel.download("p", "1", {"y": "boot/nothing-*"}, target, said.append)
     assert "holds no /boot/nothing-*" in said[-1]
 
 

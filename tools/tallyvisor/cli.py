@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import bochs, grub, image, initramfs, kernel, outcome, paging, qemu, session, stats
+from . import bochs, grub, i386, image, initramfs, kernel, outcome, paging, qemu, session, stats
 from .errors import UsageError
 from .machine import Machine, Spec
 
@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     add("--cpu", help=f"the engine's name for the CPU (Bochs: {bochs.DEFAULT_CPU})")
     add("--mem", type=int, default=512, metavar="MIB", help="the guest's memory (512)")
     add("--kernel", metavar="FILE",
-        help="a bzImage (the distribution's cloud kernel), or a Multiboot kernel")
+        help="a bzImage (the distribution's cloud kernel), a Multiboot kernel, or one of Debian's "
+        "32-bit kernels: " + ", ".join(i386.KERNELS))
     add("--initrd", metavar="FILE",
         help="an initramfs (one of ours, with busybox), or a Multiboot kernel's module (none)")
     add("--cmdline", default="", metavar="WORDS",
@@ -103,7 +104,8 @@ def batch(args: argparse.Namespace) -> bool:
 
 
 def is_multiboot(args: argparse.Namespace) -> bool:
-    return bool(args.kernel) and kernel.is_multiboot(Path(args.kernel))
+    return (bool(args.kernel) and args.kernel not in i386.KERNELS
+            and kernel.is_multiboot(Path(args.kernel)))
 
 
 def guest_command(args: argparse.Namespace, mode: paging.Paging) -> str | None:
@@ -137,7 +139,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("OPTIONS: `--` begins the kernel's command line: use CMDLINE= for that")
     if args.paging == "bare":
         grub.check_bare(args.cmdline)
-    if args.kernel:
+    if args.kernel and args.kernel not in i386.KERNELS:
         kernel.check(args.kernel)
         if is_multiboot(args) and args.guest_run is not None:
             raise UsageError("GUEST_RUN is for Linux, and KERNEL is a Multiboot kernel: use "
@@ -157,13 +159,23 @@ def make_initrd(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Pa
         base = Path(args.initrd).read_bytes()
         base += bytes(-len(base) % 4)
     else:
-        programs = sorted(path for path in (Path(args.build) / "guest").glob("*")
+        narrow = args.kernel in i386.KERNELS
+        programs = sorted(path for path in
+                          (Path(args.build) / (i386.PROGRAMS if narrow else "guest")).glob("*")
                           if path.is_file() and os.access(path, os.X_OK))
-        base = initramfs.base(programs)
+        busybox = (i386.Packages(Path(args.build) / "cache", say).busybox() if narrow
+                   else initramfs.BUSYBOX)
+        base = initramfs.base(programs, busybox)
     command = guest_command(args, mode)
     target = work / "initrd.img"
     target.write_bytes(base + (initramfs.command(command) if command is not None else b""))
     return target
+
+
+def find_kernel(args: argparse.Namespace, cache: Path) -> Path:
+    if args.kernel in i386.KERNELS:
+        return i386.Packages(cache, say).kernel(args.kernel)
+    return Path(args.kernel) if args.kernel else kernel.stock(cache, say)
 
 
 def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path:
@@ -184,7 +196,7 @@ def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path
         "/EFI/BOOT/BOOTX64.EFI": image.build_grub(cache / "grub"),
         grub.MARKER: work / "marker",
         "/grub.cfg": work / "grub.cfg",
-        "/vmlinuz": Path(args.kernel) if args.kernel else kernel.stock(cache, say),
+        "/vmlinuz": find_kernel(args, cache),
     }
     if initrd:
         files["/initrd.img"] = initrd

@@ -47,9 +47,10 @@ poweroff -f
 """
 
 
-def _applets(busybox: Path) -> list[str]:
-    """The names busybox answers to."""
-    listing = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
+def _applets() -> list[str]:
+    """The names busybox answers to: this machine's, for one that is built for another architecture
+    may not run here."""
+    listing = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True)
     return sorted(set(listing.stdout.split()) - {"busybox", "["}) + ["["]
 
 
@@ -57,9 +58,11 @@ def base(guest_programs: list[Path], busybox: Path = BUSYBOX) -> bytes:
     """The compressed archive that every run shares.
 
     guest_programs  static executables for the guest's /bin
+    busybox         the same as this machine's, but perhaps of another architecture
     """
-    if not busybox.exists():
-        raise UsageError(f"{busybox} is missing: install busybox-static")
+    for path in (busybox, BUSYBOX):
+        if not path.exists():
+            raise UsageError(f"{path} is missing: install busybox-static")
     entries = [cpio.directory(path) for path in ("bin", "dev", "etc", "proc", "sys")]
     entries.append(cpio.directory("root", 0o700))
     entries.append(cpio.directory("tmp", 0o1777))
@@ -70,7 +73,7 @@ def base(guest_programs: list[Path], busybox: Path = BUSYBOX) -> bytes:
     entries.append(cpio.file("etc/session", SESSION.encode(), 0o755))
     entries.append(cpio.file("bin/busybox", busybox.read_bytes(), 0o755))
     own = {program.name for program in guest_programs}
-    for applet in _applets(busybox):
+    for applet in _applets():
         if applet not in own:
             entries.append(cpio.symlink(f"bin/{applet}", "busybox"))
     for program in guest_programs:

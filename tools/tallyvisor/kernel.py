@@ -26,11 +26,11 @@ _MULTIBOOT_MAGIC = struct.pack("<I", 0x1BADB002)
 Say = Callable[[str], None]
 
 
-def _apt_cache(*words: str) -> str:
+def _apt_cache(*words: str, env: dict[str, str] | None = None) -> str:
     if not shutil.which("apt-cache"):
         return ""
     done = subprocess.run(["apt-cache", *words], capture_output=True, text=True,
-                          env={**os.environ, "LC_ALL": "C"})
+                          env={**(env or os.environ), "LC_ALL": "C"})
     return done.stdout if done.returncode == 0 else ""
 
 
@@ -46,38 +46,47 @@ def parse_candidate(text: str) -> str | None:
     return found[1] if found and found[1] != "(none)" else None
 
 
-def resolve() -> tuple[str, str] | None:
+def candidate(package: str, env: dict[str, str] | None = None) -> str | None:
+    """The version of a package that apt would take; `env` may lead apt to another configuration."""
+    return parse_candidate(_apt_cache("policy", package, env=env))
+
+
+def resolve(metas: tuple[str, ...] = META_PACKAGES,
+            env: dict[str, str] | None = None) -> tuple[str, str] | None:
     """Name and version of the package to use, by what apt knows; None where it knows none."""
-    for meta in META_PACKAGES:
-        image = parse_depends(_apt_cache("depends", meta))
-        version = parse_candidate(_apt_cache("policy", image)) if image else None
+    for meta in metas:
+        image = parse_depends(_apt_cache("depends", meta, env=env))
+        version = candidate(image, env) if image else None
         if image and version:
             return image, version
     return None
 
 
-def _newest(paths: list[Path]) -> Path | None:
+def newest(paths: list[Path]) -> Path | None:
     def version(path: Path) -> list[tuple[int, str]]:
         return [(int(part), "") if part.isdigit() else (-1, part)
                 for part in re.split(r"(\d+)", path.as_posix())]
     return max(paths, key=version, default=None)
 
 
-def _directory(cache: Path, package: str, version: str) -> Path:
+def directory(cache: Path, package: str, version: str) -> Path:
     return cache / f"{package}_{version.replace(':', '%3a')}"
 
 
-def _download(package: str, version: str, wanted: dict[str, str], target: Path, say: Say) -> bool:
-    """Fetch and unpack `package`, and keep some files of it.
+def download(package: str, version: str, wanted: dict[str, str], target: Path, say: Say,
+             env: dict[str, str] | None = None) -> bool:
+    """Fetch and unpack `package`, and keep some of it.
 
-    wanted  name in the directory `target` -> pattern that finds the file in the package
+    wanted  name in the directory `target` -> pattern that finds the file in the package, or a
+            directory, which is kept with all that is in it
+    env     may lead apt to another configuration
     """
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix="fetch-") as name:
         work = Path(name)
-        say(f"downloading the stock kernel {package} {version}")
+        say(f"downloading the package {package} {version}")
         done = subprocess.run(["apt-get", "-q", "download", f"{package}={version}"], cwd=work,
-                              capture_output=True, text=True)
+                              capture_output=True, text=True, env=env)
         packages = list(work.glob("*.deb"))
         if done.returncode != 0 or not packages:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -90,7 +99,10 @@ def _download(package: str, version: str, wanted: dict[str, str], target: Path, 
                 say(f"{packages[0].name} holds no /{pattern}")
                 return False
             draft = work / name
-            shutil.copyfile(found[0], draft)
+            if found[0].is_dir():
+                found[0].rename(draft)
+            else:
+                shutil.copyfile(found[0], draft)
             draft.replace(target / name)
     return True
 
@@ -102,15 +114,15 @@ def stock(cache: Path, say: Say) -> Path:
     """
     known = resolve()
     if known:
-        directory = _directory(cache, *known)
-        target = directory / "vmlinuz"
-        if target.exists() or _download(*known, VMLINUZ, directory, say):
+        place = directory(cache, *known)
+        target = place / "vmlinuz"
+        if target.exists() or download(*known, VMLINUZ, place, say):
             return target
-    kept = _newest(list(cache.glob("linux-image-*/vmlinuz")))
+    kept = newest(list(cache.glob("linux-image-*/vmlinuz")))
     if kept:
         say(f"no newer kernel at hand: using {kept}")
         return kept
-    own = _newest([path for path in BOOT.glob("vmlinuz-*") if os.access(path, os.R_OK)])
+    own = newest([path for path in BOOT.glob("vmlinuz-*") if os.access(path, os.R_OK)])
     if own:
         say(f"apt has no kernel package: using this machine's own {own}")
         return own
@@ -126,12 +138,12 @@ def stock_modules(cache: Path, modules: tuple[str, ...], say: Say) -> tuple[Path
     if not known:
         raise UsageError("apt knows no kernel package, and modules come from nowhere else: run "
                          "apt-get update")
-    directory = _directory(cache, *known)
+    place = directory(cache, *known)
     wanted = VMLINUZ | {Path(path).name: f"lib/modules/*/kernel/{path}" for path in modules}
-    if (not all((directory / name).exists() for name in wanted)
-            and not _download(*known, wanted, directory, say)):
+    if (not all((place / name).exists() for name in wanted)
+            and not download(*known, wanted, place, say)):
         raise UsageError(f"{known[0]} could not be had with its modules: see above")
-    return directory / "vmlinuz", [directory / Path(path).name for path in modules]
+    return place / "vmlinuz", [place / Path(path).name for path in modules]
 
 
 def is_bzimage(path: Path) -> bool:

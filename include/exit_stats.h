@@ -9,10 +9,23 @@
 #include "exit_reasons.h"
 #include "types.h"
 
+/** Vectors of exceptions and NMIs. */
+#define NR_EXCEPTIONS 32
+
+/** Accesses to control registers by bits 5:0 of their exit qualification (SDM volume 3, table
+ * 28-3): the kind of access, and below it the number of the register. */
+#define CR_ACCESS_TO 0x00   /* MOV to CRn */
+#define CR_ACCESS_FROM 0x10 /* MOV from CRn */
+#define CR_ACCESS_CLTS 0x20
+#define CR_ACCESS_LMSW 0x30
+#define NR_CR_ACCESSES 64
+
 struct exit_stats {
 	u64 count[NR_EXIT_REASONS];
 	u64 cycles[NR_EXIT_REASONS]; /* TSC ticks from the exit to the next entry, less idle time */
 	u64 idle_cycles;	     /* TSC ticks the physical CPU slept for the guest's HLT */
+	u64 exceptions[NR_EXCEPTIONS];	 /* exits with reason 0 by vector; 2: NMIs, of the host's */
+	u64 cr_accesses[NR_CR_ACCESSES]; /* exits with reason 28 */
 };
 
 struct exit_totals {
@@ -74,6 +87,14 @@ bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subl
  *  the guest began; 0: nobody counted (boot option dirty=). */
 #define TV_READ_PAGES 0x10002u
 
+/** + n, n below NR_EXCEPTIONS / 2: EBX:EAX = exits for exceptions with vector 2n, EDX:ECX = with
+ *  vector 2n + 1. */
+#define TV_READ_EXCEPTIONS 0x10100u
+
+/** + n: EBX:EAX = exits for MOV to CRn, EDX:ECX = for MOV from CRn; n is below 16. */
+#define TV_READ_CR_ACCESSES 0x10200u
+#define TV_READ_CR_OTHER 0x10210u /* EBX:EAX = exits for CLTS, EDX:ECX = for LMSW */
+
 /** A frozen copy of all counters. */
 struct exit_snapshot {
 	u32 seq;   /* 0: none was taken */
@@ -83,17 +104,33 @@ struct exit_snapshot {
 	u64 pages_ever;	   /* ... since it began; 0: nobody counted */
 };
 
+/** Where text goes: `puts` gets it line by line, each ended by a newline and beginning with
+ * `prefix`, and `ctx` with it. */
+struct text_out {
+	const char *prefix;
+	void (*puts)(void *ctx, const char *line);
+	void *ctx;
+};
+
 /** TV_CPUID_READ. */
 void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct cpuid_regs *out);
 
 /**
- * Write the table of a snapshot as lines of text through `puts`, each ended by a newline and each
- * beginning with `prefix`. tools/ parse this text: docs/stats.md describes it, and
+ * Write the table of a snapshot. tools/ parse this text: docs/stats.md describes it, and
  * tests/host/test_exit_stats.c holds it fixed.
  *
  * @title  one word that names the occasion ("end", "snapshot", "key", "crash")
  */
-void exit_stats_print(const struct exit_snapshot *snap, const char *prefix, const char *title,
-		      void (*puts)(void *ctx, const char *line), void *ctx);
+void exit_stats_print(const struct exit_snapshot *snap, const char *title,
+		      const struct text_out *out);
+
+/** The name of an exception, as "#PF"; of NMI; or the vector's number where the SDM defines none.
+ *  NULL beyond NR_EXCEPTIONS. */
+const char *exception_name(u32 vector);
+
+#define CR_ACCESS_NAME_MAX 12
+
+/** The name of an access to a control register: "to-cr3", "from-cr8", "clts", "lmsw". */
+void cr_access_name(u32 access, char name[CR_ACCESS_NAME_MAX]);
 
 #endif

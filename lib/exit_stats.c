@@ -6,6 +6,7 @@
  */
 #include "exit_stats.h"
 
+#include "counts_text.h"
 #include "fmt.h"
 #include "muldiv.h"
 #include "options.h"
@@ -38,6 +39,10 @@ void exit_stats_add(struct exit_stats *dst, const struct exit_stats *src)
 		dst->cycles[i] += src->cycles[i];
 	}
 	dst->idle_cycles += src->idle_cycles;
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++)
+		dst->exceptions[i] += src->exceptions[i];
+	for (u32 i = 0; i < NR_CR_ACCESSES; i++)
+		dst->cr_accesses[i] += src->cr_accesses[i];
 }
 
 void exit_stats_sub(struct exit_stats *dst, const struct exit_stats *a, const struct exit_stats *b)
@@ -47,6 +52,10 @@ void exit_stats_sub(struct exit_stats *dst, const struct exit_stats *a, const st
 		dst->cycles[i] = a->cycles[i] - b->cycles[i];
 	}
 	dst->idle_cycles = a->idle_cycles - b->idle_cycles;
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++)
+		dst->exceptions[i] = a->exceptions[i] - b->exceptions[i];
+	for (u32 i = 0; i < NR_CR_ACCESSES; i++)
+		dst->cr_accesses[i] = a->cr_accesses[i] - b->cr_accesses[i];
 }
 
 /** What `leaf` (one of the four) asks for in this numbering. */
@@ -101,6 +110,20 @@ static void put_pair(struct cpuid_regs *out, u64 first, u64 second)
 	out->edx = (u32)(second >> 32);
 }
 
+/** TV_READ_EXCEPTIONS and its neighbours. */
+static void read_breakdown(const struct exit_stats *s, u32 subleaf, struct cpuid_regs *out)
+{
+	const u64 *cr = s->cr_accesses;
+	u32 n = subleaf & 0xff;
+
+	if (subleaf == TV_READ_CR_OTHER)
+		put_pair(out, cr[CR_ACCESS_CLTS], cr[CR_ACCESS_LMSW]);
+	else if (subleaf - n == TV_READ_CR_ACCESSES && n < CR_ACCESS_FROM)
+		put_pair(out, cr[CR_ACCESS_TO + n], cr[CR_ACCESS_FROM + n]);
+	else if (subleaf - n == TV_READ_EXCEPTIONS && n < NR_EXCEPTIONS / 2)
+		put_pair(out, s->exceptions[2 * n], s->exceptions[2 * n + 1]);
+}
+
 void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct cpuid_regs *out)
 {
 	struct exit_totals t;
@@ -115,7 +138,32 @@ void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct c
 		put_pair(out, snap->pages_written, snap->pages_ever);
 	} else if (exit_reason_name(subleaf)) {
 		put_pair(out, snap->stats.count[subleaf], snap->stats.cycles[subleaf]);
+	} else {
+		read_breakdown(&snap->stats, subleaf, out);
 	}
+}
+
+const char *exception_name(u32 vector)
+{
+	static const char *const names[NR_EXCEPTIONS] = {
+		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
+		"#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+		"22",  "23",  "24",  "25",  "26",  "27",  "28",	 "29",	"30",  "31",
+	};
+
+	return vector < NR_EXCEPTIONS ? names[vector] : NULL;
+}
+
+void cr_access_name(u32 access, char name[CR_ACCESS_NAME_MAX])
+{
+	u32 kind = access & 0x30, cr = access & 0xf;
+
+	if (kind == CR_ACCESS_TO || kind == CR_ACCESS_FROM)
+		fmt_snprintf(name, CR_ACCESS_NAME_MAX, "%s-cr%u",
+			     kind == CR_ACCESS_TO ? "to" : "from", cr);
+	else /* of which there is only CR0 */
+		fmt_snprintf(name, CR_ACCESS_NAME_MAX, "%s",
+			     kind == CR_ACCESS_CLTS ? "clts" : "lmsw");
 }
 
 /** part / whole in tenths of a per cent, rounded to the nearest. */
@@ -124,8 +172,8 @@ static unsigned permille(u64 part, u64 whole)
 	return whole ? (unsigned)((mul_div_u64(part, 2000, whole) + 1) / 2) : 0;
 }
 
-void exit_stats_print(const struct exit_snapshot *snap, const char *prefix, const char *title,
-		      void (*puts)(void *ctx, const char *line), void *ctx)
+void exit_stats_print(const struct exit_snapshot *snap, const char *title,
+		      const struct text_out *out)
 {
 	const struct exit_stats *s = &snap->stats;
 	const struct exit_totals t = exit_stats_totals(s);
@@ -133,31 +181,32 @@ void exit_stats_print(const struct exit_snapshot *snap, const char *prefix, cons
 	unsigned share;
 
 	fmt_snprintf(line, sizeof(line),
-		     "%sexits %s: seq %u ticks %llu idle %llu total %llu cycles %llu\n", prefix,
-		     title, snap->seq, (unsigned long long)snap->ticks,
+		     "%sexits %s: seq %u ticks %llu idle %llu total %llu cycles %llu\n",
+		     out->prefix, title, snap->seq, (unsigned long long)snap->ticks,
 		     (unsigned long long)s->idle_cycles, (unsigned long long)t.count,
 		     (unsigned long long)t.cycles);
-	puts(ctx, line);
-	fmt_snprintf(line, sizeof(line), "%s%3s %-24s %14s %18s %12s %6s\n", prefix, "nr", "reason",
-		     "count", "cycles", "cycles/exit", "share");
-	puts(ctx, line);
+	out->puts(out->ctx, line);
+	fmt_snprintf(line, sizeof(line), "%s%3s %-24s %14s %18s %12s %6s\n", out->prefix, "nr",
+		     "reason", "count", "cycles", "cycles/exit", "share");
+	out->puts(out->ctx, line);
 
 	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++) {
 		if (!s->count[nr])
 			continue;
 		share = permille(s->cycles[nr], t.cycles);
 		fmt_snprintf(line, sizeof(line), "%s%3u %-24s %14llu %18llu %12llu %3u.%u%%\n",
-			     prefix, nr, exit_reason_name(nr) ? exit_reason_name(nr) : "?",
+			     out->prefix, nr, exit_reason_name(nr) ? exit_reason_name(nr) : "?",
 			     (unsigned long long)s->count[nr], (unsigned long long)s->cycles[nr],
 			     (unsigned long long)(s->cycles[nr] / s->count[nr]), share / 10,
 			     share % 10);
-		puts(ctx, line);
+		out->puts(out->ctx, line);
 	}
-	fmt_snprintf(line, sizeof(line), "%sexits %s: done\n", prefix, title);
-	puts(ctx, line);
+	fmt_snprintf(line, sizeof(line), "%sexits %s: done\n", out->prefix, title);
+	out->puts(out->ctx, line);
+	counts_print_exits(s, title, out);
 	if (!snap->pages_ever)
 		return;
-	fmt_snprintf(line, sizeof(line), "%spages %s: written %llu ever %llu\n", prefix, title,
+	fmt_snprintf(line, sizeof(line), "%spages %s: written %llu ever %llu\n", out->prefix, title,
 		     (unsigned long long)snap->pages_written, (unsigned long long)snap->pages_ever);
-	puts(ctx, line);
+	out->puts(out->ctx, line);
 }

@@ -5,8 +5,9 @@
 GUEST_PROGRAMS := $(patsubst tools/guest/%.c,$(BUILD)/guest/%,$(wildcard tools/guest/*.c))
 
 # Static, because the guest has no libraries; with the core's own table printer.
-GUEST_LIBS := lib/exit_stats.c lib/exit_reasons.c lib/fmt.c
-$(BUILD)/guest/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exit_reasons.def
+GUEST_LIBS := lib/exit_stats.c lib/counts_text.c lib/exit_reasons.c lib/fmt.c
+$(BUILD)/guest/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exit_reasons.def \
+		include/shadow_counters.def
 	@mkdir -p $(@D)
 	$(Q)echo "  CC    $<"; gcc -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -I. -static \
 		-o $@ $< $(GUEST_LIBS)

@@ -163,6 +163,8 @@ void console_line(void *unused, const char *line)
 	}
 }
 
+const struct text_out console_text = {.prefix = LOG_PREFIX, .puts = console_line};
+
 void klog(const char *f, ...)
 {
 	char line[LOG_LINE_MAX];

@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 
+#include "exit_stats.h"
 #include "fbcon.h"
 #include "types.h"
 
@@ -44,6 +45,9 @@ void klog(const char *f, ...) __attribute__((format(printf, 1, 2)));
 
 /** A finished line (newline included) as it stands. */
 void console_line(void *unused, const char *line);
+
+/** Lines of the hypervisor's, for what formats text. */
+extern const struct text_out console_text;
 
 /** Send what the transmitter takes now; returns true while something is left. */
 bool console_pump(void);

@@ -41,6 +41,7 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
 	u8 vector = info & INTR_INFO_VECTOR_MASK;
 
+	v->stats.exceptions[vector % NR_EXCEPTIONS]++;
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_NMI) {
 		/* A physical NMI: the host's. What trap() does for one that arrives outside the
 		 * guest; NMIs stay blocked until an IRET, which this makes. */

@@ -121,6 +121,7 @@ enum exit_action handle_cr_access(struct vcpu *v)
 	u64 qual = vcpu_qual(v);
 	unsigned cr = QUAL_CR(qual), reg = QUAL_REG(qual);
 
+	v->stats.cr_accesses[qual % NR_CR_ACCESSES]++;
 	switch (QUAL_TYPE(qual)) {
 	case CR_MOV_TO: {
 		u64 value = vcpu_reg(v, reg);

@@ -11,6 +11,7 @@
 #include "host_timer.h"
 #include "insn.h"
 #include "keys.h"
+#include "lib/counts_text.h"
 #include "lib/muldiv.h"
 #include "lib/reproducible.h"
 #include "msr_index.h"
@@ -258,7 +259,7 @@ void machine_snapshot(struct machine *m)
 
 void machine_print_snapshot(struct machine *m, const char *title)
 {
-	exit_stats_print(&m->snapshot, LOG_PREFIX, title, console_line, NULL);
+	exit_stats_print(&m->snapshot, title, &console_text);
 }
 
 void machine_print_stats(struct machine *m, const char *title)
@@ -269,6 +270,9 @@ void machine_print_stats(struct machine *m, const char *title)
 	m->snapshot.seq = kept.seq;
 	machine_print_snapshot(m, title);
 	m->snapshot = kept;
+	if (m->paging->ops->counters)
+		counts_print_paging(m->paging->ops->counters(m->paging), m->paging->ops->name,
+				    title, &console_text);
 }
 
 void machine_tick(struct machine *m, u64 now)

@@ -116,14 +116,9 @@ _Noreturn void panic(const char *f, ...)
 	end();
 }
 
-static const char *const exception_names[32] = {
-	"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?",   "#TS",
-	"#NP", "#SS", "#GP", "#PF", "?",   "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
-};
-
 _Noreturn void panic_trap(const struct trap_frame *f)
 {
-	const char *name = f->vector < 32 ? exception_names[f->vector] : NULL;
+	const char *name = f->vector < NR_EXCEPTIONS ? exception_name((u32)f->vector) : NULL;
 
 	enter();
 	klog("PANIC: exception %s (vector %llu, error code 0x%llx) in the hypervisor at %016llx",

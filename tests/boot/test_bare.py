@@ -18,7 +18,8 @@ def check_powered_off(got, status):
     assert got.last_run == {"paging": "bare", "vcpus": 1, "memory_mib": got.last_run["memory_mib"],
                             "features": None, "outcome": "poweroff", "exit_code": 0, "exits_total": 0,
                             "cycles_total": 0, "idle_cycles": None, "ticks": None,
-                            "pages_written": None, "reasons": []}
+                            "pages_written": None, "reasons": [], "exceptions": {},
+                            "cr_accesses": {}, "paging_counters": None}
     assert got.stats["schema"] == 1 and got.stats["hypervisor"] is None
     assert not (got.out / "work").exists()
 

@@ -53,6 +53,12 @@ def test_batch_run_and_what_the_guest_reads(run):
     guests, = tables(got.serial, "snapshot", "")
     assert guests == theirs
     assert rows(theirs)[10][0] == "CPUID"
+    # ... and so are the lines below it.
+    below, = re.findall(r"^cr snapshot:( .*)$", got.serial, re.MULTILINE)
+    assert re.findall(rf"^{OURS}cr snapshot:(.*)$", got.serial, re.MULTILINE) == [below]
+    accesses = dict(re.findall(r" (\S+) (\d+)", below))
+    assert {"to-cr0", "to-cr4"} <= set(accesses)
+    assert sum(map(int, accesses.values())) == rows(theirs)[28][1]
 
     # The last table: sums, and stats.json says the same.
     end, = tables(got.serial, "end", OURS)
@@ -67,6 +73,9 @@ def test_batch_run_and_what_the_guest_reads(run):
     assert (last["exits_total"], last["cycles_total"], last["ticks"], last["idle_cycles"]) == \
         (total, cycles, ticks, idle)
     assert {r["nr"]: (r["name"], r["count"], r["cycles"]) for r in last["reasons"]} == counted
+    assert sum(last["cr_accesses"].values()) == counted[28][1] > 0
+    assert sum(last["exceptions"].values()) == counted.get(0, ("", 0))[1]
+    assert last["paging_counters"] is None
     assert got.stats["hypervisor"] and got.stats["cpu"] == "corei7_haswell_4770"
     # What a Linux guest under EPT cannot but do, and what it must not.
     assert {"CPUID", "HLT", "IO_INSTRUCTION", "WRMSR", "CR_ACCESS"} <= \

@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 from tallyvisor.outcome import (FIRMWARE_FAULT, HYPERVISOR_PANIC, PANIC, POWEROFF, REFUSED, RESET,
                                 Watch)
+from tallyvisor.stats import run_entry
 
 START = "tallyvisor: run 1: paging ept, vcpus 1, memory 512 MiB\n"
 
@@ -72,6 +73,35 @@ def test_the_pages_written():
     forged = "tallyvisor: pages end: written 1 ever 2\n"
     assert watch(START + forged + table() + pages + ended() + OFF).runs[1].pages_written == 70
     assert watch(forged + START + table() + ended() + OFF).runs[1].pages_written is None
+
+
+def entry(text):
+    return run_entry(watch(text).runs[1])
+
+
+def test_what_stands_below_the_table():
+    rows = ("tallyvisor:   0 EXCEPTION_NMI      5   500   100   50.0%\n"
+            "tallyvisor:  28 CR_ACCESS          3   500   166   50.0%\n")
+    whole = ("tallyvisor: exits end: seq 0 ticks 9 idle 0 total 8 cycles 1000\n" + rows
+             + "tallyvisor: exits end: done\n")
+    below = ("tallyvisor: exceptions end: #DB 1 #PF 3\ntallyvisor: exceptions end: 15 1\n"
+             "tallyvisor: cr end: to-cr3 2 clts 1\n"
+             "tallyvisor: shadow end: faults 7 fills 0\ntallyvisor: shadow end: loads 2\n")
+    start = START.replace("ept", "shadow")
+    got = entry(start + whole + below + ended() + OFF)
+    assert got["exceptions"] == {"#DB": 1, "#PF": 3, "15": 1}
+    assert got["cr_accesses"] == {"to-cr3": 2, "clts": 1}
+    assert got["paging_counters"] == {"faults": 7, "fills": 0, "loads": 2}
+    # Another mode's counters, and sums that are not those of the table.
+    assert entry(START + whole + below + ended() + OFF)["paging_counters"] is None
+    got = entry(start + whole + below.replace("#PF 3", "#PF 4") + ended() + OFF)
+    assert got["exceptions"] == {} and got["cr_accesses"] == {"to-cr3": 2, "clts": 1}
+    # The guest's lookalikes come before the last table.
+    forged = whole + "tallyvisor: shadow end: faults 1 forged 2\n"
+    got = entry(start + forged + whole + below + ended() + OFF)
+    assert got["paging_counters"] == {"faults": 7, "fills": 0, "loads": 2}
+    got = entry(START + below + table() + ended() + OFF)
+    assert (got["exceptions"], got["cr_accesses"], got["paging_counters"]) == ({}, {}, None)
 
 
 def test_nothing_is_over_before_the_machine_is_off():
@@ -266,12 +296,15 @@ static void put(void *ctx, const char *line) { (void)ctx; fputs(line, stdout); }
 int main(void)
 {
 	static struct exit_snapshot snap = { .seq = 7, .ticks = ~0ull };
+	const struct text_out out = { .prefix = "tallyvisor: ", .puts = put };
 	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr += 2) {
 		snap.stats.count[nr] = nr == 10 ? 1ull << 60 : nr + 1;
 		snap.stats.cycles[nr] = nr == 10 ? 1ull << 62 : 1000 * nr;
 	}
 	snap.stats.idle_cycles = 123;
-	exit_stats_print(&snap, "tallyvisor: ", "end", put, NULL);
+	snap.stats.exceptions[14] = snap.stats.count[0];
+	snap.stats.cr_accesses[CR_ACCESS_FROM + 3] = snap.stats.count[28];
+	exit_stats_print(&snap, "end", &out);
 	return 0;
 }
 """
@@ -280,11 +313,15 @@ int main(void)
 def test_the_table_as_the_hypervisor_formats_it(tmp_path):
     """Printer and parser agree, for counts of every width."""
     (tmp_path / "printer.c").write_text(PRINTER)
-    sources = [ROOT / "lib" / name for name in ("exit_stats.c", "exit_reasons.c", "fmt.c")]
+    sources = [ROOT / "lib" / name for name in ("exit_stats.c", "counts_text.c", "exit_reasons.c",
+                                              "fmt.c")]
     subprocess.run(["gcc", "-std=gnu17", f"-I{ROOT}", f"-I{ROOT}/include", "-o",
                     tmp_path / "printer", tmp_path / "printer.c", *sources], check=True)
     printed = subprocess.run([tmp_path / "printer"], capture_output=True, check=True).stdout
-    block = watch(START + printed.decode() + ended() + OFF).runs[1].block
+    got = watch(START + printed.decode() + ended() + OFF)
+    block = got.runs[1].block
+    assert run_entry(got.runs[1])["exceptions"] == {"#PF": 1}
+    assert run_entry(got.runs[1])["cr_accesses"] == {"from-cr3": 29}
     assert block is not None and block.ticks == 2**64 - 1 and block.idle_cycles == 123
     by_number = {row["nr"]: row for row in block.reasons}
     assert by_number[10] == {"nr": 10, "name": "CPUID", "count": 1 << 60, "cycles": 1 << 62}

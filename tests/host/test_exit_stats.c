@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "exit_stats.h"
+#include "lib/counts_text.h"
 #include "options.h"
+#include "shadow_counters.h"
 
 #define LEAF(low) (0x4fffff00u | (low))
 
@@ -27,6 +29,10 @@ static struct exit_stats sample(void)
 		s.count[i] = (u64)(i + 1) << 32 | (1000 + i);
 		s.cycles[i] = (u64)(i + 7) << 40 | (5000 + i);
 	}
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++)
+		s.exceptions[i] = (u64)(i + 11) << 36 | (7000 + i);
+	for (u32 i = 0; i < NR_CR_ACCESSES; i++)
+		s.cr_accesses[i] = (u64)(i + 13) << 38 | (8000 + i);
 	return s;
 }
 
@@ -62,6 +68,10 @@ static void adds_and_subtracts(void **state)
 		cycles += a.cycles[i];
 	}
 	assert_true(sum.idle_cycles == 2 * a.idle_cycles);
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++)
+		assert_true(sum.exceptions[i] == 2 * a.exceptions[i]);
+	for (u32 i = 0; i < NR_CR_ACCESSES; i++)
+		assert_true(sum.cr_accesses[i] == 2 * a.cr_accesses[i]);
 	t = exit_stats_totals(&a);
 	assert_true(t.count == count && t.cycles == cycles);
 
@@ -188,6 +198,33 @@ static void snapshot_leaf(void **state)
 	assert_regs(&r, 0, 0, 0, 0);
 }
 
+/* Each exception and each access to a control register has a place of its own. */
+static void snapshot_leaf_breakdown(void **state)
+{
+	struct exit_snapshot snap = {.stats = sample()};
+	const struct exit_stats *s = &snap.stats;
+	struct cpuid_regs r;
+	u64 a, b;
+
+	(void)state;
+	for (u32 n = 0; n < 0x300; n++) {
+		exit_snapshot_cpuid(&snap, 0x10100 + n, &r);
+		a = b = 0;
+		if (n < 16) {
+			a = s->exceptions[2 * n];
+			b = s->exceptions[2 * n + 1];
+		} else if (n >= 0x100 && n < 0x110) {
+			a = s->cr_accesses[CR_ACCESS_TO + n - 0x100];
+			b = s->cr_accesses[CR_ACCESS_FROM + n - 0x100];
+		} else if (n == 0x110) {
+			a = s->cr_accesses[CR_ACCESS_CLTS];
+			b = s->cr_accesses[CR_ACCESS_LMSW];
+		}
+		assert_true(((u64)r.ebx << 32 | r.eax) == a);
+		assert_true(((u64)r.edx << 32 | r.ecx) == b);
+	}
+}
+
 struct text {
 	char buf[32768];
 	size_t len;
@@ -208,6 +245,14 @@ static void collect(void *ctx, const char *line)
 	t->longest = (unsigned)MAX(t->longest, n - 1);
 }
 
+static void print_to(struct text *t, const struct exit_snapshot *snap, const char *prefix,
+		     const char *title)
+{
+	const struct text_out out = {.prefix = prefix, .puts = collect, .ctx = t};
+
+	exit_stats_print(snap, title, &out);
+}
+
 static void table_as_documented(void **state)
 {
 	struct exit_snapshot snap = {.seq = 7, .ticks = 5850000000};
@@ -221,7 +266,7 @@ static void table_as_documented(void **state)
 	snap.stats.cycles[EXIT_REASON_CPUID] = 2042380;
 	snap.stats.count[EXIT_REASON_WRMSRNS_IMM] = 1;
 	snap.stats.cycles[EXIT_REASON_WRMSRNS_IMM] = 0;
-	exit_stats_print(&snap, "tallyvisor: ", "end", collect, &t);
+	print_to(&t, &snap, "tallyvisor: ", "end");
 	assert_string_equal(
 		t.buf, "tallyvisor: exits end: seq 7 ticks 5850000000 idle 1234567 total 13061 "
 		       "cycles 2043380\n"
@@ -236,13 +281,87 @@ static void table_as_documented(void **state)
 		       "tallyvisor: exits end: done\n");
 }
 
+static void breakdown_follows_the_table(void **state)
+{
+	struct exit_snapshot snap = {.seq = 1, .pages_written = 3, .pages_ever = 17};
+	static struct text t;
+
+	(void)state;
+	snap.stats.exceptions[1] = 2;
+	snap.stats.exceptions[2] = 1;
+	snap.stats.exceptions[14] = 40845;
+	snap.stats.cr_accesses[CR_ACCESS_TO + 0] = 5;
+	snap.stats.cr_accesses[CR_ACCESS_TO + 3] = 12345678901234ull;
+	snap.stats.cr_accesses[CR_ACCESS_FROM + 8] = 7;
+	snap.stats.cr_accesses[CR_ACCESS_CLTS] = 3;
+	snap.stats.cr_accesses[CR_ACCESS_LMSW] = 4;
+	print_to(&t, &snap, "> ", "end");
+	assert_string_equal(strstr(t.buf, "> exits end: done"),
+			    "> exits end: done\n"
+			    "> exceptions end: #DB 2 NMI 1 #PF 40845\n"
+			    "> cr end: to-cr0 5 to-cr3 12345678901234 from-cr8 7 clts 3 lmsw 4\n"
+			    "> pages end: written 3 ever 17\n");
+}
+
+/* All of them, with the largest numbers: as many lines as it takes, each whole. */
+static void long_lines_are_broken(void **state)
+{
+	struct exit_snapshot snap = {0};
+	unsigned pairs = 0;
+	static struct text t;
+
+	(void)state;
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++)
+		snap.stats.exceptions[i] = ~0ull;
+	for (u32 i = 0; i < NR_CR_ACCESSES; i++)
+		snap.stats.cr_accesses[i] = ~0ull;
+	print_to(&t, &snap, "tallyvisor: ", "snapshot");
+	assert_true(t.longest < 100);
+	for (const char *p = t.buf; (p = strstr(p, " 18446744073709551615")); p++)
+		pairs++;
+	assert_int_equal(pairs, NR_EXCEPTIONS + NR_CR_ACCESSES);
+	for (const char *p = strstr(t.buf, "done\n") + 5; *p; p = strchr(p, '\n') + 1)
+		assert_true(!strncmp(p, "tallyvisor: exceptions snapshot: ", 33) ||
+			    !strncmp(p, "tallyvisor: cr snapshot: ", 25));
+}
+
+static void every_exception_has_a_name_of_its_own(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++) {
+		for (u32 j = 0; j < i; j++)
+			assert_string_not_equal(exception_name(i), exception_name(j));
+	}
+	assert_string_equal(exception_name(13), "#GP");
+	assert_string_equal(exception_name(15), "15");
+	assert_string_equal(exception_name(31), "31");
+	assert_null(exception_name(32));
+}
+
+static void paging_counters(void **state)
+{
+	u64 counters[NR_SHADOW_COUNTERS] = {[SHADOW_FAULTS] = 12, [SHADOW_SPLITS] = ~0ull};
+	static struct text t;
+	const struct text_out out = {.prefix = "tallyvisor: ", .puts = collect, .ctx = &t};
+	unsigned pairs = 0;
+
+	(void)state;
+	counts_print_paging(counters, "shadow", "end", &out);
+	assert_int_equal(strncmp(t.buf, "tallyvisor: shadow end: faults 12 fills 0 ", 42), 0);
+	assert_non_null(strstr(t.buf, " splits 18446744073709551615\n"));
+	assert_true(t.longest < 100 && t.lines > 1);
+	for (const char *p = strstr(t.buf, "faults"); p; p = strpbrk(p + 1, "0123456789"))
+		pairs += !(p[-1] >= '0' && p[-1] <= '9');
+	assert_int_equal(pairs - 1, NR_SHADOW_COUNTERS);
+}
+
 static void pages_follow_the_table(void **state)
 {
 	struct exit_snapshot snap = {.seq = 1, .pages_written = 3, .pages_ever = 17};
 	static struct text t;
 
 	(void)state;
-	exit_stats_print(&snap, "> ", "key", collect, &t);
+	print_to(&t, &snap, "> ", "key");
 	assert_string_equal(strstr(t.buf, "> exits key: done"),
 			    "> exits key: done\n> pages key: written 3 ever 17\n");
 }
@@ -253,7 +372,7 @@ static void table_of_nothing(void **state)
 	static struct text t;
 
 	(void)state;
-	exit_stats_print(&snap, "", "key", collect, &t);
+	print_to(&t, &snap, "", "key");
 	assert_string_equal(t.buf, "exits key: seq 0 ticks 0 idle 0 total 0 cycles 0\n"
 				   " nr reason                            count             cycles"
 				   "  cycles/exit  share\n"
@@ -273,7 +392,7 @@ static void rows_stay_below_100_columns(void **state)
 		snap.stats.count[i] = 12345678901234ull;
 		snap.stats.cycles[i] = 126144000000000000ull;
 	}
-	exit_stats_print(&snap, "tallyvisor: ", "end", collect, &t);
+	print_to(&t, &snap, "tallyvisor: ", "end");
 	assert_int_equal(t.lines, 3 + 80);
 	assert_true(t.longest < 100);
 }
@@ -289,7 +408,7 @@ static void shares_are_rounded(void **state)
 	snap.stats.cycles[1] = 4;
 	snap.stats.cycles[2] = 5;
 	snap.stats.cycles[3] = 9991;
-	exit_stats_print(&snap, "", "x", collect, &t);
+	print_to(&t, &snap, "", "x");
 	assert_non_null(strstr(t.buf, " 4            4   0.0%\n"));
 	assert_non_null(strstr(t.buf, " 5            5   0.1%\n"));
 	assert_non_null(strstr(t.buf, " 9991         9991  99.9%\n"));
@@ -304,6 +423,11 @@ int main(void)
 		cmocka_unit_test(impossible_reasons_read_zero),
 		cmocka_unit_test(other_leaves_are_not_ours),
 		cmocka_unit_test(snapshot_leaf),
+		cmocka_unit_test(snapshot_leaf_breakdown),
+		cmocka_unit_test(breakdown_follows_the_table),
+		cmocka_unit_test(long_lines_are_broken),
+		cmocka_unit_test(every_exception_has_a_name_of_its_own),
+		cmocka_unit_test(paging_counters),
 		cmocka_unit_test(pages_follow_the_table),
 		cmocka_unit_test(table_as_documented),
 		cmocka_unit_test(table_of_nothing),

@@ -86,6 +86,23 @@ static void read_pair(u32 subleaf, u64 *first, u64 *second)
 	*second = (u64)r.edx << 32 | r.ecx;
 }
 
+/** Exceptions by vector and accesses to control registers, where there were any. */
+static void read_breakdown(struct exit_stats *s)
+{
+	static const u32 registers[] = {0, 3, 4, 8}; /* others do not exist */
+
+	for (u32 n = 0; s->count[EXIT_REASON_EXCEPTION_NMI] && n < NR_EXCEPTIONS / 2; n++)
+		read_pair(TV_READ_EXCEPTIONS + n, &s->exceptions[2 * n], &s->exceptions[2 * n + 1]);
+	if (!s->count[EXIT_REASON_CR_ACCESS])
+		return;
+	for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
+		read_pair(TV_READ_CR_ACCESSES + registers[i],
+			  &s->cr_accesses[CR_ACCESS_TO + registers[i]],
+			  &s->cr_accesses[CR_ACCESS_FROM + registers[i]]);
+	read_pair(TV_READ_CR_OTHER, &s->cr_accesses[CR_ACCESS_CLTS],
+		  &s->cr_accesses[CR_ACCESS_LMSW]);
+}
+
 /** Read the hypervisor's snapshot. The exits of a reason that this program does not know would be
  *  missing: false. */
 static bool read_counters(struct exit_snapshot *s)
@@ -99,6 +116,7 @@ static bool read_counters(struct exit_snapshot *s)
 			read_pair(nr, &s->stats.count[nr], &s->stats.cycles[nr]);
 	read_pair(TV_READ_TIME, &s->stats.idle_cycles, &s->ticks);
 	read_pair(TV_READ_PAGES, &s->pages_written, &s->pages_ever);
+	read_breakdown(&s->stats);
 	read_pair(TV_READ_TOTAL, &count, &cycles);
 	sum = exit_stats_totals(&s->stats);
 	return sum.count == count && sum.cycles == cycles;
@@ -132,6 +150,32 @@ static void put_line(void *stream, const char *line)
 	fputs(line, stream);
 }
 
+/** A member of a JSON object, unless it is 0; `separator` becomes what goes before the next. */
+static void print_json_count(const char **separator, const char *name, u64 count, FILE *out)
+{
+	if (!count)
+		return;
+	fprintf(out, "%s\"%s\":%llu", *separator, name, (unsigned long long)count);
+	*separator = ",";
+}
+
+static void print_json_breakdown(const struct exit_stats *s, FILE *out)
+{
+	const char *separator = "";
+	char name[CR_ACCESS_NAME_MAX];
+
+	fputs(",\"exceptions\":{", out);
+	for (u32 i = 0; i < NR_EXCEPTIONS; i++)
+		print_json_count(&separator, exception_name(i), s->exceptions[i], out);
+	separator = "";
+	fputs("},\"cr\":{", out);
+	for (u32 i = 0; i < NR_CR_ACCESSES; i++) {
+		cr_access_name(i, name);
+		print_json_count(&separator, name, s->cr_accesses[i], out);
+	}
+	fputs("}", out);
+}
+
 static void print_json(const struct exit_snapshot *s, FILE *out)
 {
 	struct exit_totals t = exit_stats_totals(&s->stats);
@@ -151,6 +195,7 @@ static void print_json(const struct exit_snapshot *s, FILE *out)
 		separator = ",";
 	}
 	fputs("]", out);
+	print_json_breakdown(&s->stats, out);
 	if (s->pages_ever)
 		fprintf(out, ",\"pages_written\":%llu,\"pages_ever\":%llu",
 			(unsigned long long)s->pages_written, (unsigned long long)s->pages_ever);
@@ -159,10 +204,12 @@ static void print_json(const struct exit_snapshot *s, FILE *out)
 
 static void print(const struct exit_snapshot *s, const char *title, bool json, FILE *out)
 {
+	const struct text_out text = {.prefix = "", .puts = put_line, .ctx = out};
+
 	if (json)
 		print_json(s, out);
 	else
-		exit_stats_print(s, "", title, put_line, out);
+		exit_stats_print(s, title, &text);
 	fflush(out);
 }
 

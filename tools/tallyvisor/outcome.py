@@ -30,6 +30,8 @@ _BLOCK = re.compile(rf"tallyvisor: exits end: seq {_NUMBER} ticks {_NUMBER} idle
 _ROW = re.compile(rf"tallyvisor: +{_NUMBER} (\S+) +{_NUMBER} +{_NUMBER} +\d+ +\d+\.\d%")
 _HEADER = re.compile(r"tallyvisor: +nr reason ")
 _PAGES = re.compile(rf"tallyvisor: pages end: written {_NUMBER} ever {_NUMBER}")
+# Below the table, a word for what is counted: exceptions, cr, or the word of the paging mode.
+_COUNTS = re.compile(r"tallyvisor: (\S+) end:((?: \S+ \d+)+)")
 _DONE = "tallyvisor: exits end: done"
 # The second follows where no way of switching off worked.
 _OFF = ("tallyvisor: machine off",
@@ -58,11 +60,18 @@ class Block:
     exits_total: int
     cycles_total: int
     reasons: list[dict] = field(default_factory=list)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # what stands below the table
 
     def consistent(self) -> bool:
         """Whether the rows add up to the totals: a torn or forged table does not."""
         return (sum(row["count"] for row in self.reasons) == self.exits_total
                 and sum(row["cycles"] for row in self.reasons) == self.cycles_total)
+
+    def breakdown(self, word: str, nr: int) -> dict[str, int]:
+        """The exits of reason `nr` as the lines `word` name them; {} where they do not add up."""
+        total = sum(row["count"] for row in self.reasons if row["nr"] == nr)
+        counts = self.counts.get(word, {})
+        return counts if sum(counts.values()) == total else {}
 
 
 @dataclass
@@ -193,6 +202,10 @@ class Watch:
                 run.features = match[2].split()
         elif (match := _PAGES.fullmatch(text)) and self._run in self.runs:
             self._pages = int(match[2])
+        elif (match := _COUNTS.fullmatch(text)) and self._table:
+            words = match[2].split()
+            pairs = dict(zip(words[::2], map(int, words[1::2])))
+            self._table.counts.setdefault(match[1], {}).update(pairs)
         elif (match := _ENDED.fullmatch(text)) and int(match[1]) in self.runs:
             self._end_run(int(match[1]), match[2], int(match[3]))
         elif text in _OFF and self.runs.get(self._run, Run("", 0, 0)).outcome:

@@ -10,17 +10,22 @@ from pathlib import Path
 from .outcome import Run
 
 SCHEMA = 1
+EXCEPTION_NMI, CR_ACCESS = 0, 28  # basic exit reasons
 
 
 def run_entry(run: Run) -> dict:
     entry = {"paging": run.paging, "vcpus": run.vcpus, "memory_mib": run.memory_mib,
              "features": run.features, "outcome": run.outcome, "exit_code": run.exit_code,
              "exits_total": 0, "cycles_total": 0, "idle_cycles": None, "ticks": None,
-             "pages_written": run.pages_written, "reasons": []}
+             "pages_written": run.pages_written, "reasons": [], "exceptions": {},
+             "cr_accesses": {}, "paging_counters": None}
     if run.block:
         entry.update(exits_total=run.block.exits_total, cycles_total=run.block.cycles_total,
                      idle_cycles=run.block.idle_cycles, ticks=run.block.ticks,
-                     reasons=run.block.reasons)
+                     reasons=run.block.reasons,
+                     exceptions=run.block.breakdown("exceptions", EXCEPTION_NMI),
+                     cr_accesses=run.block.breakdown("cr", CR_ACCESS),
+                     paging_counters=run.block.counts.get(run.paging))
     return entry
 
 

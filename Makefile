@@ -30,8 +30,8 @@ clean:
 .PHONY: help
 help:
 	@echo "make run         boot Linux under Tallyvisor; this terminal becomes its console"
-	@echo "                 PAGING=ept|shadow|bare ENGINE=auto|bochs|qemu CPU= MEM= KERNEL= INITRD="
-	@echo "                 CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
+	@echo "                 PAGING=ept|shadow|compare|bare ENGINE=auto|bochs|qemu CPU= MEM= KERNEL="
+	@echo "                 INITRD= CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
 	@echo "make iso         an image for a USB stick: $(BUILD)/tallyvisor.iso  (docs/hardware.md)"
 	@echo "make bench       fixed workloads, bare against EPT            (docs/bench.md)"
 	@echo "make test        everything: host tests, fuzzers briefly, boots in emulators"

@@ -27,6 +27,7 @@ static const struct {
 struct missing {
 	char names[160];
 	int length;
+	bool ept; /* EPT is among it */
 };
 
 static bool has_nx(void)
@@ -54,26 +55,60 @@ static void note_missing(void *ctx, const struct vmx_control *control)
 		add_name(ctx, control->name);
 }
 
-/** Is there an EPT that can be used? What one that is there lacks is noted. */
-static bool check_ept(const struct vmx_caps *caps, struct missing *missing)
+/** What is there of EPT may be too little. */
+static void check_ept(const struct vmx_caps *caps, struct missing *missing)
 {
+	bool there = vmx_caps_has(caps, WORD_CPU2, CPU2_EPT);
 	const char *lack = vmx_ept_missing(caps);
 
-	if (!vmx_caps_has(caps, WORD_CPU2, CPU2_EPT))
-		return false;
-	if (lack)
+	missing->ept = !there || lack;
+	if (there && lack)
 		add_name(missing, lack);
-	return !lack;
+}
+
+/** What `mode` requires and the processor lacks. True: nothing. */
+static bool check_mode(const struct vmx_caps *caps, u32 mode, struct missing *missing)
+{
+	struct vmx_controls chosen;
+
+	*missing = (struct missing){.length = 0};
+	vmx_choose_controls(caps, mode_requires[mode].cpu1, mode_requires[mode].cpu2, 0, &chosen,
+			    note_missing, missing);
+	if (mode_requires[mode].cpu2 & CPU2_EPT)
+		check_ept(caps, missing);
+	return !missing->length;
+}
+
+/** The modes that paging= asks for. Of two to be compared one will do: the core says what it leaves
+ *  out. */
+static EFI_STATUS check_modes(struct boot *b, const struct vmx_caps *caps)
+{
+	u32 modes[PAGING_COMPARED], off = b->info->options.features_off, last = 0;
+	unsigned nr = paging_modes(b->info->options.paging, modes), lacking = 0;
+	struct missing missing = {.length = 0};
+
+	for (unsigned i = 0; i < nr; i++) {
+		if (check_mode(caps, modes[i], &missing))
+			continue;
+		last = modes[i];
+		b->info->modes_lacking |= (u32)BIT(last);
+		lacking++;
+	}
+	if (lacking < nr)
+		return EFI_SUCCESS;
+	return refuse(b, EFI_UNSUPPORTED,
+		      "the VMX of this CPU lacks what paging=%s requires (%s%s): %suse a newer "
+		      "CPU, or if this is a virtual machine, a richer CPU model",
+		      paging_name(last), missing.names,
+		      missing.ept && off & FEATURE_BIT(EPT) ? ", for features-= takes it away" : "",
+		      missing.ept ? "write paging=shadow, " : "");
 }
 
 static EFI_STATUS check_vmx_controls(struct boot *b)
 {
-	u32 mode = b->info->options.paging, off = b->info->options.features_off, stuck;
+	u32 paging = b->info->options.paging, off = b->info->options.features_off, stuck;
 	char names[FEATURES_NAMES_MAX];
-	struct missing missing = {.length = 0};
 	struct vmx_caps caps;
-	struct vmx_controls chosen;
-	bool no_ept;
 
 	vmx_caps_read(&caps, off, read_capability, NULL);
 	stuck = vmx_features_of(&caps) & off;
@@ -82,6 +117,11 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 		return refuse(b, EFI_UNSUPPORTED,
 			      "features-= is not possible for%s: this CPU insists on it", names);
 	}
+	if (b->info->options.dirty && paging_uses_shadow(paging))
+		return refuse(b, EFI_INVALID_PARAMETER,
+			      "dirty=1 is not possible with paging=%s, which does not count the "
+			      "pages that the guest writes: leave it out, or write paging=ept",
+			      paging_name(paging));
 	if (b->info->options.dirty && !(vmx_features_of(&caps) & FEATURE_BIT(EPT_AD)))
 		return refuse(
 			b, EFI_UNSUPPORTED,
@@ -89,17 +129,7 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 			"EPT (%s)%s",
 			feature_name(FEATURE_EPT_AD),
 			off & FEATURE_BIT(EPT_AD) ? ", for features-= takes them away" : "");
-	vmx_choose_controls(&caps, mode_requires[mode].cpu1, mode_requires[mode].cpu2, 0, &chosen,
-			    note_missing, &missing);
-	no_ept = mode_requires[mode].cpu2 & CPU2_EPT && !check_ept(&caps, &missing);
-	if (!missing.length)
-		return EFI_SUCCESS;
-	return refuse(b, EFI_UNSUPPORTED,
-		      "the VMX of this CPU lacks what paging=%s requires (%s%s): %suse a newer "
-		      "CPU, or if this is a virtual machine, a richer CPU model",
-		      paging_name(mode), missing.names,
-		      no_ept && off & FEATURE_BIT(EPT) ? ", for features-= takes it away" : "",
-		      no_ept ? "write paging=shadow, " : "");
+	return check_modes(b, &caps);
 }
 
 EFI_STATUS check_cpu(struct boot *b)

@@ -85,9 +85,11 @@ struct boot_info {
 	u32 nr_guest;
 	u32 nr_mem;
 	struct boot_mem mem[BOOT_MAX_MEM]; /* the final memory map, sorted by address, merged */
-	u64 runtime_services;		   /* EFI_RUNTIME_SERVICES *, physical */
-	u64 reset_system;		   /* its ResetSystem function, physical */
-	u64 rsdp;			   /* host ACPI RSDP or 0 */
+	u32 modes_lacking;    /* a set of enum paging_mode: asked for by paging=compare, and beyond
+			       * this processor */
+	u64 runtime_services; /* EFI_RUNTIME_SERVICES *, physical */
+	u64 reset_system;     /* its ResetSystem function, physical */
+	u64 rsdp;	      /* host ACPI RSDP or 0 */
 	struct boot_framebuffer fb;
 	char firmware[64]; /* vendor and revision, for the log */
 };

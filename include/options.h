@@ -21,7 +21,11 @@ enum paging_mode {
 	PAGING_EPT,
 	PAGING_SHADOW,
 	PAGING_MODES,
+	PAGING_COMPARE = PAGING_MODES, /* no mode, but two, one after the other */
 };
+
+/** How many modes PAGING_COMPARE stands for. */
+#define PAGING_COMPARED 2
 
 /** The pool of shadow page tables that can be asked for, MiB, and the bounds of one that is not. */
 #define OPT_SHADOW_POOL_MIN 1
@@ -48,7 +52,7 @@ struct option_module {
 };
 
 struct options {
-	u32 paging;	  /* enum paging_mode */
+	u32 paging;	  /* enum paging_mode, or PAGING_COMPARE */
 	u32 mem_mib;	  /* guest memory, MiB; 0: choose. boot/ makes it even */
 	u32 shadow_mib;	  /* memory for shadow page tables, MiB; 0: by the guest's memory */
 	u32 leaves;	  /* enum leaves_numbering */
@@ -96,7 +100,7 @@ bool options_parse(struct options *o, const char *line, size_t len, char *err);
  */
 bool options_parse_file(struct options *o, const char *text, size_t len, char *err);
 
-/** The name of an enum paging_mode as the option spells it, or NULL. */
+/** The name of an enum paging_mode, or PAGING_COMPARE, as the option spells it, or NULL. */
 const char *paging_name(u32 mode);
 
 /** Does any guest of this mode run on shadow page tables? */
@@ -105,5 +109,9 @@ bool paging_uses_shadow(u32 mode);
 /** Bytes set aside for shadow page tables beside a guest of `guest` bytes; 0 where the mode has
  *  none. */
 u64 options_shadow_pool(const struct options *o, u64 guest);
+
+/** The modes that a choice of paging= stands for, in the order in which they run. Returns how many.
+ */
+unsigned paging_modes(u32 choice, u32 modes[PAGING_COMPARED]);
 
 #endif

@@ -31,7 +31,7 @@ struct option_row {
 };
 
 static const struct choice paging_choices[] = {
-	{"ept", PAGING_EPT}, {"shadow", PAGING_SHADOW}, {NULL, 0}};
+	{"ept", PAGING_EPT}, {"shadow", PAGING_SHADOW}, {"compare", PAGING_COMPARE}, {NULL, 0}};
 static const struct choice leaves_choices[] = {
 	{"2021", LEAVES_2021}, {"2022", LEAVES_2022}, {NULL, 0}};
 static const struct choice crash_choices[] = {{"no", CRASH_NOT},
@@ -183,7 +183,8 @@ static bool set_features(const struct option_row *row, struct options *o, void *
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
-	{"paging", set_choice, FIELD(paging), "paging=ept or paging=shadow", 0, 0, paging_choices},
+	{"paging", set_choice, FIELD(paging), "paging=ept, paging=shadow or paging=compare", 0, 0,
+	 paging_choices},
 	{"mem", set_mib, FIELD(mem_mib), "mem=<MiB>, 64 to 65536, or with a suffix M or G",
 	 OPT_MEM_MIN, OPT_MEM_MAX, NULL},
 	{"shadow_pool", set_mib, FIELD(shadow_mib),
@@ -236,9 +237,28 @@ const char *paging_name(u32 mode)
 	return NULL;
 }
 
+unsigned paging_modes(u32 choice, u32 modes[PAGING_COMPARED])
+{
+	static const u32 compared[PAGING_COMPARED] = {PAGING_EPT, PAGING_SHADOW};
+
+	if (choice == PAGING_COMPARE) {
+		memcpy(modes, compared, sizeof(compared));
+		return PAGING_COMPARED;
+	}
+	modes[0] = choice;
+	return 1;
+}
+
 bool paging_uses_shadow(u32 mode)
 {
-	return mode == PAGING_SHADOW;
+	u32 modes[PAGING_COMPARED];
+	unsigned nr = paging_modes(mode, modes);
+
+	for (unsigned i = 0; i < nr; i++) {
+		if (modes[i] == PAGING_SHADOW)
+			return true;
+	}
+	return false;
 }
 
 u64 options_shadow_pool(const struct options *o, u64 guest)

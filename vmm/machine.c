@@ -12,6 +12,7 @@
 #include "insn.h"
 #include "keys.h"
 #include "lib/counts_text.h"
+#include "lib/mem.h"
 #include "lib/muldiv.h"
 #include "lib/reproducible.h"
 #include "msr_index.h"
@@ -262,17 +263,43 @@ void machine_print_snapshot(struct machine *m, const char *title)
 	exit_stats_print(&m->snapshot, title, &console_text);
 }
 
+/** Print the present counters, and leave them in m->snapshot under the number of the last one. */
+static void print_present(struct machine *m, const char *title)
+{
+	u32 seq = m->snapshot.seq;
+
+	take_snapshot(m, false);
+	m->snapshot.seq = seq;
+	machine_print_snapshot(m, title);
+	if (m->paging->ops->counters)
+		counts_print_paging(m->paging->ops->counters(m->paging), m->paging->ops->name,
+				    title, &console_text);
+}
+
 void machine_print_stats(struct machine *m, const char *title)
 {
 	struct exit_snapshot kept = m->snapshot;
 
-	take_snapshot(m, false);
-	m->snapshot.seq = kept.seq;
-	machine_print_snapshot(m, title);
+	print_present(m, title);
 	m->snapshot = kept;
-	if (m->paging->ops->counters)
-		counts_print_paging(m->paging->ops->counters(m->paging), m->paging->ops->name,
-				    title, &console_text);
+}
+
+void machine_sum_up(struct machine *m, struct exit_run *r)
+{
+	const struct paging_ops *ops = m->paging->ops;
+
+	print_present(m, "end");
+	klog("run %u ended: %s, exit code %u", m->run, outcome_name(m->outcome), m->exit_code);
+	*r = (struct exit_run){
+		.run = m->run,
+		.mode = ops->name,
+		.outcome = outcome_name(m->outcome),
+		.exit_code = m->exit_code,
+		.end = m->snapshot,
+		.has_counters = ops->counters != NULL,
+	};
+	if (ops->counters)
+		memcpy(r->counters, ops->counters(m->paging), sizeof(r->counters));
 }
 
 void machine_tick(struct machine *m, u64 now)

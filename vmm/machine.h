@@ -7,6 +7,7 @@
 #define TV_MACHINE_H
 
 #include "dirty.h"
+#include "exit_compare.h"
 #include "guest/pc.h"
 #include "insn.h"
 #include "paging_ops.h"
@@ -90,6 +91,9 @@ void machine_snapshot(struct machine *m);
 /** Print m->snapshot, or the present counters. */
 void machine_print_snapshot(struct machine *m, const char *title);
 void machine_print_stats(struct machine *m, const char *title);
+
+/** After a run: print its statistics and how it ended, and keep both in `r`. */
+void machine_sum_up(struct machine *m, struct exit_run *r);
 
 /** Time that no exit is charged with: between the two, or what `ticks` of the TSC went on. They may
  *  be nested. */

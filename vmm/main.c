@@ -16,6 +16,13 @@
 
 struct core core;
 
+/** What follows a run. */
+enum run_end {
+	RUN_AGAIN,    /* another one of the same guest in the same mode */
+	RUN_OVER,     /* the guest is done */
+	RUN_ENDS_ALL, /* the operator wants the machine off */
+};
+
 static void check_hand_off(void)
 {
 	const struct boot_info *b = core.boot;
@@ -85,26 +92,96 @@ static void say_memory(void)
 	}
 }
 
-/** One guest, from its files to its statistics. True: it is to start anew. A reset is a new
- * machine: nothing of the old one is left to be cleared, and the files are in memory of the
- * hypervisor's. */
-static bool run_guest(unsigned run, u32 paging)
+/** One life of the guest, from its files to its statistics, which are kept in `r`. A machine is
+ * made anew for each: nothing of the old one is left to be cleared, and the files are in memory of
+ * the hypervisor's. */
+static enum run_end run_once(unsigned run, u32 paging, struct exit_run *r)
 {
 	u64 mark = heap_mark();
 	struct machine *m = machine_create(run, paging);
-	bool again;
+	enum run_end end;
 
 	machine_run(m);
 	if (core.cpu.nmis || core.cpu.stray_interrupts)
 		klog("since boot: %llu NMIs and %llu interrupts that nobody here asked for",
 		     (unsigned long long)core.cpu.nmis,
 		     (unsigned long long)core.cpu.stray_interrupts);
-	machine_print_stats(m, "end");
 	machine_check_isolation(m, true);
-	klog("run %u ended: %s, exit code %u", run, outcome_name(m->outcome), m->exit_code);
-	again = machine_restarts(m);
+	machine_sum_up(m, r);
+	end = machine_restarts(m)	       ? RUN_AGAIN
+	      : m->outcome == OUTCOME_OPERATOR ? RUN_ENDS_ALL
+					       : RUN_OVER;
 	heap_release(mark);
-	return again;
+	return end;
+}
+
+/** The guest in one paging mode, until it does not start anew; its last life is kept in `r`. False:
+ *  the operator ended it. */
+static bool run_guest(unsigned *run, u32 paging, struct exit_run *r)
+{
+	enum run_end end;
+
+	do
+		end = run_once((*run)++, paging, r);
+	while (end == RUN_AGAIN);
+	return end != RUN_ENDS_ALL;
+}
+
+static void compare(const struct exit_run *a, const struct exit_run *b)
+{
+	exit_compare_print(a, b, &console_text);
+	if (!exit_compare_same_end(a, b))
+		klog("paging=compare: the guest did not come to the same end in both modes: what "
+		     "they did is not the same");
+}
+
+/** What keeps two modes from being compared. */
+static void say_lacking(void)
+{
+	for (u32 mode = 0; mode < PAGING_MODES; mode++) {
+		if (core.boot->modes_lacking & BIT(mode))
+			klog("paging=compare: this processor lacks what paging=%s requires: the "
+			     "guest runs without it, and there is nothing to compare",
+			     paging_name(mode));
+	}
+}
+
+/** The guest in each of the modes. False: the operator ended it. */
+static bool run_modes(const u32 *modes, unsigned nr, struct exit_run *r)
+{
+	unsigned run = 1;
+
+	for (unsigned i = 0; i < nr; i++) {
+		if (!run_guest(&run, modes[i], &r[i]))
+			return false;
+	}
+	return true;
+}
+
+/** The guest as paging= asks for it: in one mode, or to compare in two. */
+static void run_all(void)
+{
+	struct exit_run *r = heap_need(PAGING_COMPARED * sizeof(*r), NULL, "results of the runs");
+	u32 asked[PAGING_COMPARED], modes[PAGING_COMPARED];
+	unsigned nr_asked = paging_modes(core.boot->options.paging, asked), nr = 0;
+
+	for (unsigned i = 0; i < nr_asked; i++) {
+		if (!(core.boot->modes_lacking & BIT(asked[i])))
+			modes[nr++] = asked[i];
+	}
+	say_lacking();
+	if (nr > 1)
+		klog("paging=compare: the guest runs under %s, and when it has ended, anew under "
+		     "%s",
+		     paging_name(modes[0]), paging_name(modes[1]));
+	if (!run_modes(modes, nr, r)) {
+		if (nr > 1)
+			klog("paging=compare: ended by the operator, nothing is compared");
+	} else if (nr > 1) {
+		compare(&r[0], &r[1]);
+	} else {
+		say_lacking();
+	}
 }
 
 /** From entry.asm: `boot` is a host-physical address, identity-mapped by boot/. */
@@ -121,8 +198,7 @@ _Noreturn void core_main(struct boot_info *boot)
 	if (core.boot->options.verbose)
 		say_memory();
 	vmx_on();
-	for (unsigned run = 1; run_guest(run, core.boot->options.paging); run++)
-		;
+	run_all();
 	vmx_off();
 	machine_off();
 }

@@ -107,5 +107,5 @@ def test_printable_text_is_accepted():
 
 
 def test_unknown_paging_word_names_the_known_ones():
-    with pytest.raises(UsageError, match="PAGING=foo.*ept, shadow, bare"):
+    with pytest.raises(UsageError, match="PAGING=foo.*ept, shadow, compare, bare"):
         paging.find("foo")

@@ -177,6 +177,7 @@ def test_a_hopeless_machine_is_not_waited_for(tmp_path, monkeypatch, capsys, lin
     (["--mem", "65536"], "there is room for"),
     (["--timeout", "0"], "is no time"),
     (["--paging", "bare"], "has no hypervisor"),
+    (["--paging", "compare"], "one mode at a time"),
 ])
 def test_what_cannot_run_is_refused_at_once(words, why):
     with pytest.raises(UsageError, match=why):

@@ -33,7 +33,13 @@ static void check_path(const char *path, bool may_be_empty)
 
 static void check_options(const struct options *o)
 {
+	u32 modes[PAGING_COMPARED];
+	unsigned nr = paging_modes(o->paging, modes);
+
 	require(paging_name(o->paging) != NULL);
+	require(nr == (o->paging == PAGING_COMPARE ? PAGING_COMPARED : 1));
+	for (unsigned i = 0; i < nr; i++)
+		require(modes[i] < PAGING_MODES);
 	require(!o->mem_mib || (o->mem_mib >= OPT_MEM_MIN && o->mem_mib <= OPT_MEM_MAX));
 	require(o->leaves == LEAVES_2021 || o->leaves == LEAVES_2022);
 	require(o->poll_ms <= 10000 && o->initrd_optional <= 1);

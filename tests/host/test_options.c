@@ -158,8 +158,10 @@ static void test_words_and_numbers(void **state)
 {
 	(void)state;
 	assert_int_equal(accept("paging=shadow").paging, PAGING_SHADOW);
-	refuse("paging=bare", "paging=bare is not possible: write paging=ept or paging=shadow");
-	refuse("paging=EPT", "paging=EPT is not possible: write paging=ept or paging=shadow");
+	refuse("paging=bare", "paging=bare is not possible: "
+			      "write paging=ept, paging=shadow or paging=compare");
+	refuse("paging=EPT", "paging=EPT is not possible: "
+			     "write paging=ept, paging=shadow or paging=compare");
 	refuse("leaves=2020", "leaves=2020 is not possible: write leaves=2021 or leaves=2022");
 	assert_int_equal(accept("screen=0").screen, 0);
 	refuse("screen=", "screen= is not possible: write screen=0 or screen=1");
@@ -411,7 +413,24 @@ static void test_paging_names(void **state)
 	assert_string_equal(paging_name(PAGING_SHADOW), "shadow");
 	for (u32 mode = 0; mode < PAGING_MODES; mode++)
 		assert_non_null(paging_name(mode));
-	assert_null(paging_name(PAGING_MODES));
+	assert_string_equal(paging_name(PAGING_COMPARE), "compare");
+	assert_null(paging_name(PAGING_COMPARE + 1));
+}
+
+static void test_paging_modes(void **state)
+{
+	u32 modes[PAGING_COMPARED];
+
+	(void)state;
+	for (u32 mode = 0; mode < PAGING_MODES; mode++) {
+		assert_int_equal(paging_modes(mode, modes), 1);
+		assert_int_equal(modes[0], mode);
+	}
+	assert_int_equal(accept("paging=compare").paging, PAGING_COMPARE);
+	assert_int_equal(paging_modes(PAGING_COMPARE, modes), 2);
+	assert_int_equal(modes[0], PAGING_EPT);
+	assert_int_equal(modes[1], PAGING_SHADOW);
+	assert_true(paging_uses_shadow(PAGING_COMPARE));
 }
 
 static void test_shadow_pool(void **state)
@@ -456,8 +475,9 @@ int main(void)
 		cmocka_unit_test(test_command_line), cmocka_unit_test(test_command_line_length),
 		cmocka_unit_test(test_quotes),	     cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_errors),
-		cmocka_unit_test(test_paging_names), cmocka_unit_test(test_modules),
-		cmocka_unit_test(test_features_off), cmocka_unit_test(test_shadow_pool),
+		cmocka_unit_test(test_paging_names), cmocka_unit_test(test_paging_modes),
+		cmocka_unit_test(test_modules),	     cmocka_unit_test(test_features_off),
+		cmocka_unit_test(test_shadow_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ def say(text: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    modes = [mode.word for mode in paging.MODES if mode.hypervisor]
+    modes = [mode.word for mode in paging.single()]
     new = argparse.ArgumentParser(prog="bench", description="Run fixed workloads on the bare "
                                   "emulated machine and under Tallyvisor, and compare.")
     add = new.add_argument

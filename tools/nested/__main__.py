@@ -156,6 +156,9 @@ def check(args: argparse.Namespace) -> None:
     """What would be noticed minutes later, or not at all."""
     if not paging.find(args.paging).hypervisor:
         raise UsageError(f"PAGING={args.paging} has no hypervisor to test")
+    if paging.find(args.paging).compared:
+        raise UsageError(f"PAGING={args.paging}: the chain carries one mode at a time, "
+                         f"{' or '.join(mode.word for mode in paging.single())}")
     if cli.machine_mib(args) > INNER_MIB:
         raise UsageError(f"MEM={args.mem} needs a machine of {cli.machine_mib(args)} MiB inside one "
                          f"of {OUTER_MIB}; there is room for {INNER_MIB}")

@@ -262,6 +262,27 @@ def runs_of(watch: outcome.Watch, result: session.Result, mode: paging.Paging,
     return runs
 
 
+def spoilt(mode: paging.Paging, runs: list[outcome.Run]) -> outcome.Run | None:
+    """Of a comparison, the first mode's last run that did not end well."""
+    if not mode.compared:
+        return None
+    # The last run before another mode begins, and the last one of all.
+    finals = [one for one, after in zip(runs, runs[1:] + [None])
+              if after is None or after.paging != one.paging]
+    for one in finals:
+        if (one.outcome, one.exit_code) not in ((outcome.POWEROFF, 0), (outcome.DEBUG_EXIT, 0)):
+            return one
+    return None
+
+
+def exit_status(result: session.Result, watch: outcome.Watch, spoilt_run: outcome.Run | None) -> int:
+    if result.outcome == outcome.DEBUG_EXIT:
+        status = 0 if watch.last_exit_code == 0 else EXIT_OTHER
+    else:
+        status = EXIT_CODES.get(result.outcome, EXIT_OTHER)
+    return EXIT_OTHER if status == 0 and spoilt_run else status
+
+
 def run(args: argparse.Namespace) -> int:
     mode = paging.find(args.paging)
     check(args)
@@ -290,16 +311,18 @@ def run(args: argparse.Namespace) -> int:
         finally:
             if not args.keep:
                 shutil.rmtree(work, ignore_errors=True)
-        contents = stats.document(watch.version, engine, cpu,
-                                  runs_of(watch, result, mode, args.mem))
+        runs = runs_of(watch, result, mode, args.mem)
+        contents = stats.document(watch.version, engine, cpu, runs)
         stats.write(out / "stats.json", contents)
     if watch.unfinished:
         watch.finish()
         print(flush=True)  # the verdict has a line of its own
+    failed = spoilt(mode, runs)
+    if failed:
+        say(f"under {failed.paging} the guest ended by {failed.outcome}, exit code "
+            f"{failed.exit_code}")
     say(verdict(result, watch, out / f"{engine}.log", engine))
-    if result.outcome == outcome.DEBUG_EXIT:
-        return 0 if watch.last_exit_code == 0 else EXIT_OTHER
-    return EXIT_CODES.get(result.outcome, EXIT_OTHER)
+    return exit_status(result, watch, failed)
 
 
 def main(argv: list[str] | None = None) -> int:

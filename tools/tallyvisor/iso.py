@@ -31,6 +31,8 @@ Tallyvisor counts and times every VM exit of a Linux guest.
 Boot this stick (or CD) by UEFI, with Secure Boot off. The menu:
 
   Tallyvisor: Linux under EPT          a shell on the serial port COM1 (115200 8N1)
+  Tallyvisor: Linux in both modes, compared
+                                       twice: `poweroff` ends a run; then what was different
   Linux on the bare machine            the same Linux without Tallyvisor, on COM1
   Tallyvisor: exit statistics, again and again
                                        for a machine without a serial port

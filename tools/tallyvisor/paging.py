@@ -16,14 +16,22 @@ class Paging:
     hypervisor: bool  # the guest runs under tallyvisor.efi; else on the machine itself
     guest_run: str  # default GUEST_RUN in batch
     kvm: tuple[str, ...]  # parameters of kvm_intel that must be on where KVM is to run it
+    compared: tuple[str, ...] = ()  # the modes that the guest runs in, one after the other
 
 
 MODES = (
     Paging("ept", "Tallyvisor: Linux under EPT", True, "exitstat",
            ("nested", "ept")),
     Paging("shadow", "Tallyvisor: Linux on shadow page tables", True, "exitstat", ("nested",)),
+    Paging("compare", "Tallyvisor: Linux in both modes, compared", True, "exitstat",
+           ("nested", "ept"), ("ept", "shadow")),
     Paging("bare", "Linux on the bare machine", False, "true", ("nested",)),
 )
+
+
+def single() -> list[Paging]:
+    """The hypervisor's modes, each for itself."""
+    return [mode for mode in MODES if mode.hypervisor and not mode.compared]
 
 
 def words() -> list[str]:

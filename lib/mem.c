@@ -25,9 +25,15 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 
 void *memset(void *dst, int c, size_t n)
 {
+	size_t words = n / 8, rest = n % 8;
 	void *d = dst;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	/* On an emulator each step of a REP is an instruction, and guest memory is cleared here. */
+	__asm__ volatile("rep stosq"
+			 : "+D"(d), "+c"(words)
+			 : "a"((u8)c * 0x0101010101010101ull)
+			 : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(rest) : "a"(c) : "memory");
 	return dst;
 }
 

@@ -84,6 +84,22 @@ static void sets_bytes_only(void **state)
 	assert_int_equal(buf[3], 0x34);
 }
 
+static void sets_every_length(void **state)
+{
+	u8 got[N], want[N];
+
+	(void)state;
+	for (unsigned off = 0; off < N; off++) {
+		for (unsigned len = 0; len <= N - off; len++) {
+			fill(got);
+			fill(want);
+			assert_ptr_equal(tv_memset(got + off, -0x37, len), got + off);
+			memset(want + off, 0xc9, len);
+			assert_memory_equal(got, want, N);
+		}
+	}
+}
+
 static void compares_as_unsigned(void **state)
 {
 	(void)state;
@@ -118,11 +134,9 @@ static void measures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(copies_every_length),
-		cmocka_unit_test(moves_every_overlap),
-		cmocka_unit_test(sets_bytes_only),
-		cmocka_unit_test(compares_as_unsigned),
-		cmocka_unit_test(measures),
+		cmocka_unit_test(copies_every_length),	cmocka_unit_test(moves_every_overlap),
+		cmocka_unit_test(sets_bytes_only),	cmocka_unit_test(sets_every_length),
+		cmocka_unit_test(compares_as_unsigned), cmocka_unit_test(measures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,11 +12,9 @@ import time
 import pytest
 
 from conftest import BUILD, TOOLS
-from tallyvisor import grub, image, iso, qemu
+from tallyvisor import grub, image, iso, paging, qemu
 
-EPT_TITLE, SHADOW_TITLE, BARE_TITLE = ("Tallyvisor: Linux under EPT",
-                                       "Tallyvisor: Linux on shadow page tables",
-                                       "Linux on the bare machine")
+BARE_TITLE = paging.find("bare").title
 ESCAPES = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]")
 
 
@@ -87,7 +85,7 @@ def test_menu(stick, tmp_path):
     assert "set timeout=10\n" in text and "set default=ept\n" in text
     assert "terminal_output serial console\n" in text
     assert re.findall(r"menuentry '(.*)' --id (\w+)", text) == [
-        (EPT_TITLE, "ept"), (SHADOW_TITLE, "shadow"), (BARE_TITLE, "bare"),
+        (mode.title, mode.word) for mode in paging.MODES] + [
         ("Tallyvisor: exit statistics, again and again", "show")]
     assert r"'initrd=\show.img'" in text
     if shutil.which("grub-script-check"):
@@ -98,7 +96,8 @@ def test_menu(stick, tmp_path):
 def test_options_reach_the_menu(tmp_path):
     changed = write(tmp_path / "x.iso", "--cmdline=foo=1 bar", "--options=verbose=1", "--timeout=3")
     text = on_esp(changed, "mtype", "::/grub.cfg").decode()
-    assert text.count("'verbose=1'") == 3 and text.count("foo=1 bar'") == 3
+    entries = sum(mode.hypervisor for mode in paging.MODES) + 1
+    assert text.count("'verbose=1'") == entries and text.count("foo=1 bar'") == entries
     assert "'foo=1' 'bar'" in text and "set timeout=3\n" in text
 
 
@@ -166,7 +165,7 @@ def test_refusal_menu_and_bare_linux(stick, medium, tmp_path):
         pc.read_until("Press Enter for the menu")
         pc.type(b"\r")
         pc.read_until(re.escape(BARE_TITLE))
-        pc.type(b"\x0e\x0e\r")
+        pc.type(b"\x0e" * paging.words().index("bare") + b"\r")
         pc.read_until("guest# ")
         pc.type(b"uname -s; exitstat; poweroff\r")
         pc.read_until(r"Linux\n")

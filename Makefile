@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Tallyvisor. `make help` lists what there is; `make run` and `make test` are the two that matter.
+# Tallyvisor. `make help` lists what there is; `make compare`, `make run` and `make test` are those that
+# matter.
 
 BUILD ?= build
 # `make V=1` shows the commands.
@@ -32,6 +33,7 @@ help:
 	@echo "make run         boot Linux under Tallyvisor; this terminal becomes its console"
 	@echo "                 PAGING=ept|shadow|compare|bare ENGINE=auto|bochs|qemu CPU= MEM= KERNEL="
 	@echo "                 INITRD= CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
+	@echo "make compare     fixed workloads: bare, EPT, shadow paging     (docs/compare.md)"
 	@echo "make iso         an image for a USB stick: $(BUILD)/tallyvisor.iso  (docs/hardware.md)"
 	@echo "make bench       fixed workloads, bare against EPT            (docs/bench.md)"
 	@echo "make test        everything: host tests, fuzzers briefly, boots in emulators"

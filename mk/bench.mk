@@ -19,6 +19,17 @@ $(foreach row,$(BENCH_GIVEN),$(eval export TYPED_$(firstword $(subst :, ,$(row))
 BENCH_OPTIONS := $(foreach row,$(BENCH_GIVEN),\
 	--$(lastword $(subst :, ,$(row)))="$$TYPED_$(firstword $(subst :, ,$(row)))")
 
+# `make compare`: the same workloads in every paging mode in one boot, with bare beside it
+# (docs/compare.md). KERNEL=, CMDLINE=, CPU=, OPTIONS=, OUT= as for `make bench`.
+COMPARE_OPTIONS := $(foreach row,$(filter-out MODES:%,$(BENCH_GIVEN)),\
+	--$(lastword $(subst :, ,$(row)))="$$TYPED_$(firstword $(subst :, ,$(row)))")
+
+.PHONY: compare
+compare:
+	@tools/tallyvisor-deps build run
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/guest/bench
+	@PYTHONPATH=tools python3 -B -m bench.compare --build "$(BUILD)" $(COMPARE_OPTIONS)
+
 .PHONY: bench
 bench:
 	@tools/tallyvisor-deps build run

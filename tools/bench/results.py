@@ -83,6 +83,16 @@ def parse(text: str) -> Figures:
                      f"the bench program did not end; done: {', '.join(figures.phases) or 'none'}")
 
 
+_RUN = re.compile(r"^tallyvisor: run (\d+): paging (\S+), .*$", re.MULTILINE)
+
+
+def split(text: str) -> list[tuple[str, str]]:
+    """The parts of a log that belong to the runs of the hypervisor, each with its paging mode."""
+    starts = list(_RUN.finditer(text))
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    return [(match[2], text[match.start():end]) for match, end in zip(starts, ends)]
+
+
 def document(figures: Figures, stats_run: dict) -> dict:
     """A run for bench.json.
 

@@ -57,6 +57,27 @@ def rows(bare: Figures, other: Figures, mode: str, kvm: dict | None) -> list[str
     return lines
 
 
+def side_by_side(bare: Figures, modes: dict[str, Figures]) -> list[str]:
+    """Bare and every mode in one table."""
+    lines = ["", "Million ticks by the guest's clock, ratio to bare, and exits", "",
+             f"{'phase':24} {'bare':>8}"
+             + "".join(f"  {mode:>8} {'ratio':>6} {'exits':>7}" for mode in modes)]
+    for name, phase in bare.phases.items():
+        line = f"{TITLES.get(name, name):24} {_millions(phase.ticks):>8}"
+        for other in modes.values():
+            there = other.phases[name]
+            line += (f"  {_millions(there.ticks):>8} {there.ticks / phase.ticks:6.3f} "
+                     f"{there.exits:7}")
+        lines.append(line)
+    total = sum(phase.ticks for phase in bare.phases.values())
+    line = f"{'all of these':24} {_millions(total):>8}"
+    for other in modes.values():
+        ticks = sum(phase.ticks for phase in other.phases.values())
+        exits = sum(phase.exits for phase in other.phases.values())
+        line += f"  {_millions(ticks):>8} {ticks / total:6.3f} {exits:7}"
+    return lines + [line]
+
+
 def slow(bare: Figures, other: Figures) -> list[str]:
     """One sentence for each phase beyond the tolerance: where its ticks went."""
     lines = []

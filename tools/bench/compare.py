@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""make compare: the bench's workloads in every paging mode in one boot, beside the same kernel on
+the bare machine; the two machines run side by side. Prints both tables, and writes compare.json."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tallyvisor import comparison, stats
+from tallyvisor.errors import UsageError
+
+from . import jobs, machines, results, table
+
+COMPARE = "compare"
+
+
+def say(text: str) -> None:
+    print(f"compare: {text}", file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    new = argparse.ArgumentParser(prog="compare", description="Run fixed workloads in each of "
+                                  "Tallyvisor's paging modes in one boot, and on the bare machine, "
+                                  "and compare.")
+    machines.add_options(new, "compare")
+    return new
+
+
+def figures_of(log: str, out: Path, mode: str) -> results.Figures:
+    try:
+        return results.parse(log)
+    except results.Incomplete as error:
+        raise UsageError(f"{mode}: {error}; see {out}/serial.log") from None
+
+
+def compare(args: argparse.Namespace) -> None:
+    started = time.monotonic()
+    build = Path(args.build)
+    out = Path(args.out) if args.out else build / "compare"
+    image = machines.find_kernel(args.kernel, build, say)
+    disk = machines.make_initrd(build, out)
+    say(f"bare, and under Tallyvisor with paging={COMPARE}, side by side; kernel {image}")
+    both = [jobs.Job(mode, machines.command(args, mode, image, disk, out / mode))
+            for mode in (machines.BARE, COMPARE)]
+    jobs.run(both, jobs.Screen())
+    entries = {job.name: machines.entries(out / job.name, job.name, job.status) for job in both}
+    log = machines.serial(out / COMPARE).replace("\r", "")
+    bare = figures_of(machines.serial(out / machines.BARE), out / machines.BARE, machines.BARE)
+    modes = {mode: figures_of(text, out / COMPARE, mode) for mode, text in results.split(log)}
+    runs = {run["paging"]: run for run in entries[COMPARE]}
+    everything = {machines.BARE: results.document(bare, entries[machines.BARE][-1]),
+                  **{mode: results.document(modes[mode], runs[mode]) for mode in modes}}
+    stats.write(out / "compare.json", machines.document(args, image, everything))
+    print("\n".join(table.side_by_side(bare, modes)))
+    print("\n".join(["", *(comparison.find(log) or ["(the hypervisor printed no comparison)"])]))
+    print(f"\nAll figures: {out}/compare.json; {time.monotonic() - started:.0f} s")
+
+
+def main() -> int:
+    try:
+        compare(parser().parse_args())
+    except UsageError as error:
+        say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

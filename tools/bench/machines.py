@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""What every measurement starts: the kernel and its command line, the initramfs, and a machine that
+runs them; and what such a machine leaves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from tallyvisor import bochs, cli, kernel, outcome
+from tallyvisor.errors import UsageError
+
+from . import initrd, smallkernel
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The same for every mode. Reproducible: no hardware random numbers, no random addresses. The same
+# machine for all: no deadline timer (a bare kernel switches it off by the microcode's version),
+# clocks that need no calibration, and string instructions as on the bare emulator (docs/bench.md,
+# "What makes them comparable").
+CMDLINE = ("norandmaps nokaslr clearcpuid=rdrand,rdseed,erms,rep_good lapic=notscdeadline "
+           f"clocksource=tsc tsc=reliable tsc_early_khz={bochs.IPS // 1000} mitigations=off")
+# The emulator's firmware has no ACPI tables, and Tallyvisor's guest no PCI. The small kernel does
+# without both in all modes; a stock one would leave its local APIC alone without ACPI.
+SMALL_CMDLINE = f"{CMDLINE} acpi=off pci=off"
+BARE = "bare"
+HALTED = "halted"  # without ACPI a power-off ends in a processor that halts for good
+TIMEOUT = 900
+
+
+def add_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """Those that say what runs.
+
+    out  the name of the directory, within the build directory, that gets the figures
+    """
+    add = parser.add_argument
+    add("--build", default="build", metavar="DIR", help="where make puts what it builds")
+    add("--out", metavar="DIR", help="gets the figures and a directory for each machine "
+        f"(BUILD/{out})")
+    add("--kernel", default="small", metavar="K",
+        help="small, stock, or a bzImage of your own (small)")
+    add("--cmdline", default="", metavar="WORDS",
+        help=f"for the kernel, after {CMDLINE!r}; the small one gets acpi=off pci=off, too")
+    add("--cpu", default=bochs.DEFAULT_CPU, help=f"Bochs's name for it ({bochs.DEFAULT_CPU})")
+    add("--options", default="", metavar="WORDS", help="more options for the hypervisor")
+
+
+def find_kernel(word: str, build: Path, say: smallkernel.Say) -> Path:
+    cache = build / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    if word == "small":
+        return smallkernel.build(cache, say)
+    if word == "stock":
+        return kernel.stock(cache, say)
+    kernel.check(word)
+    return Path(word)
+
+
+def command_line(args: argparse.Namespace) -> str:
+    base = SMALL_CMDLINE if args.kernel == "small" else CMDLINE
+    return f"{base} {args.cmdline}".strip()
+
+
+def make_initrd(build: Path, out: Path) -> Path:
+    """The initramfs with the workloads, in `out`."""
+    program = build / "bench" / "guest" / "bench"
+    if not program.exists():
+        raise UsageError(f"{program} is missing: run make bench")
+    out.mkdir(parents=True, exist_ok=True)
+    disk = out / "initrd.img"
+    disk.write_bytes(initrd.build(program))
+    return disk
+
+
+def command(args: argparse.Namespace, mode: str, image: Path, disk: Path, out: Path) -> list:
+    """The runner's words for one machine."""
+    out.mkdir(parents=True, exist_ok=True)
+    return [ROOT / "tools" / "tallyvisor-run", "--build", args.build, "--engine", bochs.NAME,
+            "--paging", mode, "--cpu", args.cpu, "--kernel", image, "--initrd", disk,
+            "--cmdline", command_line(args), "--options", args.options,
+            "--out", out, "--timeout", str(TIMEOUT)]
+
+
+def entries(out: Path, mode: str, status: int) -> list[dict]:
+    """The runs of a machine that has ended, as stats.json has them; each must have ended well.
+
+    status  the runner's exit status
+    """
+    if status == cli.EXIT_USAGE or not (out / "stats.json").exists():
+        raise UsageError(f"{mode}: the machine could not be started")
+    runs = json.loads((out / "stats.json").read_text())["runs"]
+    for run in runs:
+        if run["outcome"] not in (outcome.POWEROFF, HALTED):
+            raise UsageError(f"{run['paging']}: the guest ended by {run['outcome']}; "
+                             f"see {out}/serial.log")
+    return runs
+
+
+def serial(out: Path) -> str:
+    return (out / "serial.log").read_bytes().decode(errors="replace")
+
+
+def document(args: argparse.Namespace, image: Path, runs: dict[str, dict]) -> dict:
+    """What is written as JSON.
+
+    runs  results.document() by mode
+    """
+    return {"schema": 1, "engine": bochs.NAME, "cpu": args.cpu, "kernel": image.parent.name,
+            "cmdline": command_line(args), "options": args.options, "runs": runs}

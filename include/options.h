@@ -41,6 +41,9 @@ enum leaves_numbering { LEAVES_2021 = 2021, LEAVES_2022 = 2022 };
  */
 enum reset_policy { RESET_ENDS, RESET_RESTARTS };
 
+/** What becomes of the machine when all runs are over. */
+enum end_policy { END_OFF, END_STAYS };
+
 /** Ways for the hypervisor to crash on purpose, so that its last words can be tried out on a
  *  machine before they are needed. */
 enum crash_kind { CRASH_NOT, CRASH_PANIC, CRASH_FAULT, CRASH_STACK };
@@ -63,6 +66,7 @@ struct options {
 	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 features_off; /* the set of features (vmx_features.h) named by features-= */
 	u32 on_reset;	  /* enum reset_policy */
+	u32 at_end;	  /* enum end_policy */
 	u32 reproducible; /* 1: two runs of one guest are alike (lib/reproducible.h) */
 	u32 initrd_optional;	   /* 1: `initrd` is the default, and a missing file means none */
 	char kernel[OPT_PATH_MAX]; /* on the boot volume: starts with \, no / in it */

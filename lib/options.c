@@ -41,6 +41,7 @@ static const struct choice crash_choices[] = {{"no", CRASH_NOT},
 					      {NULL, 0}};
 static const struct choice reset_choices[] = {
 	{"end", RESET_ENDS}, {"restart", RESET_RESTARTS}, {NULL, 0}};
+static const struct choice end_choices[] = {{"off", END_OFF}, {"stay", END_STAYS}, {NULL, 0}};
 static const struct choice switch_choices[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
 
 static bool set_choice(const struct option_row *row, struct options *o, void *field,
@@ -208,6 +209,7 @@ static const struct option_row option_rows[] = {
 	 0, crash_choices},
 	{"on_reset", set_choice, FIELD(on_reset), "on_reset=end or on_reset=restart", 0, 0,
 	 reset_choices},
+	{"at_end", set_choice, FIELD(at_end), "at_end=off or at_end=stay", 0, 0, end_choices},
 	{"reproducible", set_choice, FIELD(reproducible), "reproducible=0 or reproducible=1", 0, 0,
 	 switch_choices},
 	{"screen", set_choice, FIELD(screen), "screen=0 or screen=1", 0, 0, switch_choices},

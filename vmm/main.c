@@ -184,6 +184,14 @@ static void run_all(void)
 	}
 }
 
+/** For whoever has nothing but the screen: it goes dark with the machine. */
+static _Noreturn void stay_on(void)
+{
+	klog("the machine stays on, as at_end=stay wants: it is safe to switch it off now");
+	console_flush();
+	halt_forever();
+}
+
 /** From entry.asm: `boot` is a host-physical address, identity-mapped by boot/. */
 _Noreturn void core_main(struct boot_info *boot);
 
@@ -200,5 +208,7 @@ _Noreturn void core_main(struct boot_info *boot)
 	vmx_on();
 	run_all();
 	vmx_off();
+	if (core.boot->options.at_end == END_STAYS)
+		stay_on();
 	machine_off();
 }

@@ -108,7 +108,8 @@ def test_what_a_run_leaves_behind_is_not_in_the_next(terminal, tmp_path):
 
 
 def test_a_processor_without_ept_runs_what_it_can(run):
-    got = run(**COMPARE, cpu="core2_penryn_t9600", kernel=TICKS, mem=64)
+    got = run(**COMPARE, cpu="core2_penryn_t9600", kernel=TICKS, mem=64, options="at_end=stay")
+    assert "tallyvisor: the machine stays on" in got.serial and "machine off" not in got.serial
     assert got.serial.count("paging=compare: this processor lacks what paging=ept requires") == 2
     assert [one["paging"] for one in got.stats["runs"]] == ["shadow"]
     assert got.exit_code == 0 and comparison.find(got.serial) is None

@@ -67,7 +67,7 @@ def test_files(stick):
     listing = on_esp(stick, "mdir", "-b", "-/", "::/").decode().split()
     assert set(listing) >= {f"::{name}" for name in (
         "/EFI/BOOT/BOOTX64.EFI", "/grub.cfg", grub.MARKER, "/vmlinuz", "/initrd.img", "/show.img",
-        "/tallyvisor.efi", "/README.TXT")}
+        "/work.img", "/tallyvisor.efi", "/README.TXT")}
     core = (BUILD / "tallyvisor.efi").read_bytes()
     assert on_esp(stick, "mtype", "::/tallyvisor.efi") == core
 
@@ -86,7 +86,9 @@ def test_menu(stick, tmp_path):
     assert "terminal_output serial console\n" in text
     assert re.findall(r"menuentry '(.*)' --id (\w+)", text) == [
         (mode.title, mode.word) for mode in paging.MODES] + [
-        ("Tallyvisor: exit statistics, again and again", "show")]
+        ("Tallyvisor: exit statistics, again and again", "show"),
+        ("Tallyvisor: both modes compared, by itself", "work")]
+    assert text.count("'at_end=stay'") == 1 and r"'initrd=\work.img' 'at_end=stay'" in text
     assert r"'initrd=\show.img'" in text
     if shutil.which("grub-script-check"):
         (tmp_path / "grub.cfg").write_text(text)
@@ -96,7 +98,7 @@ def test_menu(stick, tmp_path):
 def test_options_reach_the_menu(tmp_path):
     changed = write(tmp_path / "x.iso", "--cmdline=foo=1 bar", "--options=verbose=1", "--timeout=3")
     text = on_esp(changed, "mtype", "::/grub.cfg").decode()
-    entries = sum(mode.hypervisor for mode in paging.MODES) + 1
+    entries = sum(mode.hypervisor for mode in paging.MODES) + 2
     assert text.count("'verbose=1'") == entries and text.count("foo=1 bar'") == entries
     assert "'foo=1' 'bar'" in text and "set timeout=3\n" in text
 

@@ -126,6 +126,13 @@ def test_a_machine_that_cannot_switch_itself_off_says_so_and_has_ended():
     assert watch(text).ending.outcome == POWEROFF
 
 
+def test_a_machine_that_stays_on_has_ended():
+    text = (START + table() + ended()
+            + "tallyvisor: the machine stays on, as at_end=stay wants: it is safe to switch it off "
+            "now\n")
+    assert watch(text).ending.outcome == POWEROFF
+
+
 def test_machine_off_without_a_run_that_ended_is_a_lookalike():
     assert watch(OFF).ending is None
     assert watch(START + OFF).ending is None

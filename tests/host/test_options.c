@@ -82,6 +82,8 @@ static void test_defaults(void **state)
 	assert_int_equal(o.reproducible, 0);
 	assert_int_equal(o.on_reset, RESET_ENDS);
 	assert_int_equal(accept("on_reset=restart").on_reset, RESET_RESTARTS);
+	assert_int_equal(o.at_end, END_OFF);
+	assert_int_equal(accept("at_end=stay").at_end, END_STAYS);
 	assert_int_equal(o.initrd_optional, 1);
 	assert_string_equal(o.kernel, "\\vmlinuz");
 	assert_string_equal(o.initrd, "\\initrd.img");
@@ -217,7 +219,7 @@ static void test_features_off(void **state)
 	refuse("features=vpid",
 	       "unknown option \"features\" (did you mean \"features-\"?): the "
 	       "options are paging= mem= shadow_pool= kernel= initrd= module= leaves= poll_ms= "
-	       "features-= dirty= crash= on_reset= reproducible= screen= verbose=");
+	       "features-= dirty= crash= on_reset= at_end= reproducible= screen= verbose=");
 }
 
 static void test_paths(void **state)
@@ -282,7 +284,8 @@ static void test_unknown_names(void **state)
 {
 	static const char known[] =
 		"the options are paging= mem= shadow_pool= kernel= initrd= module= leaves= "
-		"poll_ms= features-= dirty= crash= on_reset= reproducible= screen= verbose=";
+		"poll_ms= features-= dirty= crash= on_reset= at_end= reproducible= screen= "
+		"verbose=";
 	char sentence[OPT_ERROR_MAX];
 
 	(void)state;
@@ -321,11 +324,13 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---",
 	       "unknown option \"---\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= reproducible= screen= "
+	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= at_end= reproducible= "
+	       "screen= "
 	       "verbose=");
 	refuse("\"--\" x",
 	       "unknown option \"--\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= reproducible= screen= "
+	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= at_end= reproducible= "
+	       "screen= "
 	       "verbose=");
 }
 

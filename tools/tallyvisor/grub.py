@@ -27,6 +27,7 @@ class Extra:
     title: str
     mode: Paging
     initrd: str  # its path on the volume
+    options: str = ""  # more words for the hypervisor
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ def check_bare(cmdline: str) -> None:
     kernel_words(cmdline)
 
 
-def _hypervisor_entry(menu: Menu, mode: Paging, initrd: str = "/initrd.img") -> list[str]:
+def _hypervisor_entry(menu: Menu, mode: Paging, initrd: str = "/initrd.img",
+                      options: str = "") -> list[str]:
     words = [f"paging={mode.word}", f"mem={menu.mem_mib}", r"kernel=\vmlinuz",
              "initrd=" + (initrd.replace("/", "\\") if menu.initrd else "")]
-    words += menu.options.split()
+    words += options.split() + menu.options.split()
     line = " ".join(quote(word) for word in words)
     chain = f"chainloader /tallyvisor.efi {line} -- {quote(menu.cmdline)}"
     # What follows `boot` is executed only where it failed.
@@ -113,5 +115,5 @@ def config(menu: Menu) -> str:
         body = _hypervisor_entry(menu, mode) if mode.hypervisor else _bare_entry(menu)
         lines += _entry(mode.title, mode.word, body)
     for extra in menu.extras:
-        lines += _entry(extra.title, extra.name, _hypervisor_entry(menu, extra.mode, extra.initrd))
+        lines += _entry(extra.title, extra.name, _hypervisor_entry(menu, extra.mode, extra.initrd, extra.options))
     return "\n".join(lines) + "\n"

@@ -25,6 +25,12 @@ while :; do
 done
 """
 
+# What both modes do, where nobody types: processes, files, memory.
+WORK = """\
+exitstat -- sh -c 'for i in $(seq 200); do /bin/true; done; ls -lR /proc /sys >/dev/null 2>&1
+	dd if=/dev/zero of=/tmp/x bs=64k count=256 2>/dev/null'
+"""
+
 README = """\
 Tallyvisor counts and times every VM exit of a Linux guest.
 
@@ -36,6 +42,8 @@ Boot this stick (or CD) by UEFI, with Secure Boot off. The menu:
   Linux on the bare machine            the same Linux without Tallyvisor, on COM1
   Tallyvisor: exit statistics, again and again
                                        for a machine without a serial port
+  Tallyvisor: both modes compared, by itself
+                                       the same; the table stays on the screen
 
 What Tallyvisor and its guest print is on COM1 and on the screen. What the machine
 lacks, if anything, it says in one line, and the menu comes back.
@@ -44,8 +52,9 @@ Nothing on the machine's disks is read or written. The guest has 512 MiB of memo
 and no disk. To stop it, switch the machine off.
 
 The processor must be Intel's, with VMX, EPT and "unrestricted guest" (Westmere and
-later), and the firmware must not have locked VMX off ("Intel Virtualization
-Technology", "VT-x"). It has not been tried on real hardware yet: docs/hardware.md.
+later); a Linux on shadow page tables needs VMX only. The firmware must not have
+locked VMX off ("Intel Virtualization Technology", "VT-x"). It has not been tried on
+real hardware yet: docs/hardware.md.
 """
 
 
@@ -70,8 +79,10 @@ def parser() -> argparse.ArgumentParser:
 def menu(args: argparse.Namespace) -> grub.Menu:
     ept = paging.find("ept")
     show = grub.Extra("show", "Tallyvisor: exit statistics, again and again", ept, "/show.img")
+    work = grub.Extra("work", "Tallyvisor: both modes compared, by itself",
+                      paging.find("compare"), "/work.img", "at_end=stay")
     return grub.Menu(ept, MEM_MIB, args.options, f"{BASE_CMDLINE} {args.cmdline}".strip(),
-                     args.timeout, serial=True, pause=True, extras=(show,))
+                     args.timeout, serial=True, pause=True, extras=(show, work))
 
 
 def build(args: argparse.Namespace, target: Path) -> None:
@@ -90,6 +101,7 @@ def build(args: argparse.Namespace, target: Path) -> None:
             (work / file).write_bytes(text.encode())
         (work / "initrd.img").write_bytes(base)
         (work / "show.img").write_bytes(base + initramfs.command(SHOW))
+        (work / "work.img").write_bytes(base + initramfs.command(WORK))
         image.build_iso(target, {
             "/EFI/BOOT/BOOTX64.EFI": image.build_grub(directory / "cache" / "grub"),
             grub.MARKER: work / "marker",
@@ -98,6 +110,7 @@ def build(args: argparse.Namespace, target: Path) -> None:
             else kernel.stock(directory / "cache", say),
             "/initrd.img": work / "initrd.img",
             "/show.img": work / "show.img",
+            "/work.img": work / "work.img",
             "/tallyvisor.efi": core,
             "/README.TXT": work / "readme",
         }, work / "readme")

@@ -33,8 +33,9 @@ _PAGES = re.compile(rf"tallyvisor: pages end: written {_NUMBER} ever {_NUMBER}")
 # Below the table, a word for what is counted: exceptions, cr, or the word of the paging mode.
 _COUNTS = re.compile(r"tallyvisor: (\S+) end:((?: \S+ \d+)+)")
 _DONE = "tallyvisor: exits end: done"
-# The second follows where no way of switching off worked.
+# The last one follows where no way of switching off worked.
 _OFF = ("tallyvisor: machine off",
+        "tallyvisor: the machine stays on, as at_end=stay wants: it is safe to switch it off now",
         "tallyvisor: this machine did not switch itself off: it is safe to do so now")
 _REFUSED = re.compile(r"tallyvisor: refused: (.*)")
 _REASON = re.compile(r"tallyvisor: (?:the guest )?(cannot go on: .*|halted .*|took a triple fault.*|"

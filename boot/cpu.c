@@ -117,11 +117,6 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 		return refuse(b, EFI_UNSUPPORTED,
 			      "features-= is not possible for%s: this CPU insists on it", names);
 	}
-	if (b->info->options.dirty && paging_uses_shadow(paging))
-		return refuse(b, EFI_INVALID_PARAMETER,
-			      "dirty=1 is not possible with paging=%s, which does not count the "
-			      "pages that the guest writes: leave it out, or write paging=ept",
-			      paging_name(paging));
 	if (b->info->options.dirty && !(vmx_features_of(&caps) & FEATURE_BIT(EPT_AD)))
 		return refuse(
 			b, EFI_UNSUPPORTED,

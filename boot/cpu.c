@@ -106,7 +106,7 @@ static EFI_STATUS check_modes(struct boot *b, const struct vmx_caps *caps)
 
 static EFI_STATUS check_vmx_controls(struct boot *b)
 {
-	u32 paging = b->info->options.paging, off = b->info->options.features_off, stuck;
+	u32 off = b->info->options.features_off, stuck;
 	char names[FEATURES_NAMES_MAX];
 	struct vmx_caps caps;
 

@@ -56,7 +56,7 @@ def test_what_help_names_can_be_made():
     shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout
     targets = re.findall(r"^make ([a-z-]+)", shown, re.MULTILINE)
-    assert {"run", "test", "iso", "bench"} <= set(targets)
+    assert {"run", "compare", "test", "iso", "bench"} <= set(targets)
     for target in targets:
         done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
         assert "No rule" not in done.stderr, done.stderr

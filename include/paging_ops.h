@@ -25,7 +25,7 @@ struct paging_env {
 	/** Forget what is cached of one linear address, on all vcpus. NULL: invalidate() does. */
 	void (*invalidate_gva)(void *ctx, gva_t gva);
 	/** Memory type (MEMTYPE_*) of [gpa, gpa+size) by the guest's MTRRs; -1: not uniform. NULL:
-	 *  all of it is write-back. */
+	 *  all of it is write-back. Not before the first load(). */
 	int (*guest_memtype)(void *ctx, gpa_t gpa, u64 size);
 	void *ctx;
 	u64 ept_vpid_cap; /* IA32_VMX_EPT_VPID_CAP */

@@ -135,6 +135,7 @@ const u64 *frames_types(struct shadow *s, const struct target *t, u64 gfn)
 
 void frames_new_types(struct shadow *s)
 {
+	spte_init_types(s);
 	for (unsigned i = 0; i < s->nr_slots; i++) {
 		struct shadow_slot *slot = &s->slot[i];
 		u64 last = slot->gfn + slot->nr - 1;

@@ -45,6 +45,8 @@ static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk
 {
 	bool pae = r->cr4 & X86_CR4_PAE, lma = r->efer & EFER_LMA;
 
+	if (!vc->levels)
+		frames_new_types(s);
 	s->maxphyaddr = r->maxphyaddr;
 	s->has_1g = r->has_1g;
 	vc->paging = r->cr0 & X86_CR0_PG;

@@ -29,7 +29,7 @@ static struct paging *shadow_create(const struct paging_env *env, const struct g
 	}
 	if (!frames_init(s, err) || !pool_init(s, err))
 		return NULL;
-	shadow_memtypes(&s->base, SHADOW_PAT_RESET);
+	s->pat = SHADOW_PAT_RESET;
 	return &s->base;
 }
 
@@ -55,7 +55,6 @@ void shadow_memtypes(struct paging *p, u64 pat)
 	struct shadow *s = to_shadow(p);
 
 	s->pat = pat;
-	spte_init_types(s);
 	frames_new_types(s);
 	page_zap_all(s);
 	op_end(s);

@@ -74,17 +74,19 @@ static inline bool prefetch(struct shadow *s, const struct shadow_page *sp, u32 
 {
 	const struct shadow_slot *slot = s->last_slot;
 	u64 n = ((entry & SPTE_ADDR_MASK) >> PAGE_SHIFT) - slot->gfn, spte;
+	const u64 *types;
 	u32 *head;
 
 	if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A) ||
 	    entry & s->pte_reserved[sp->role.mode][sp->role.nxe])
 		return false;
-	if (n >= slot->nr || !slot->types || sp->role.wp0)
+	types = n < slot->nr ? region_of(slot, slot->gfn + n)->types : NULL;
+	if (!types || sp->role.wp0)
 		return prefetch_rare(s, sp, ref, entry);
 	head = &slot->head[n];
 	if (*head & HEAD_HOLE)
 		return false;
-	spte = (slot->hpa + (n << PAGE_SHIFT)) | compose_small(slot->types, entry);
+	spte = (slot->hpa + (n << PAGE_SHIFT)) | compose_small(types, entry);
 	if (*head & HEAD_PROTECTED)
 		spte &= ~PTE_W;
 	spte_install(s, ref, spte, entry, head);

@@ -78,23 +78,22 @@ bool frames_find(struct shadow *s, u64 gfn, struct target *t)
 	return !(*t->list & HEAD_HOLE);
 }
 
-/** Can one entry map the region, as long as nothing in it wants small pages? */
+/** What is the memory type of the region, and can one entry map it, as long as nothing in it wants
+ *  small pages? */
 static void judge_region(struct shadow *s, const struct shadow_slot *slot,
 			 struct shadow_region *region, u64 first)
 {
 	u64 hpa = slot->hpa + ((first - slot->gfn) << PAGE_SHIFT), size = MIB(2);
-	int type = MEMTYPE_WB;
 	bool whole = first >= slot->gfn && first + SHADOW_ENTRIES <= slot->gfn + slot->nr;
+	int type = MEMTYPE_WB;
 
-	region->fit = FIT_SMALL;
-	if (!whole || hpa & (size - 1) || s->env.memtype(s->env.ctx, HPA(hpa), size) < 0)
-		return;
 	if (s->env.guest_memtype)
 		type = s->env.guest_memtype(s->env.ctx, GPA(first << PAGE_SHIFT), size);
-	if (type < 0)
-		return;
-	region->fit = FIT_LARGE;
-	region->type = (u8)type;
+	region->types = type < 0 ? NULL : s->type_bits[type];
+	region->fit = FIT_SMALL;
+	if (type >= 0 && whole && !(hpa & (size - 1)) &&
+	    s->env.memtype(s->env.ctx, HPA(hpa), size) >= 0)
+		region->fit = FIT_LARGE;
 }
 
 bool frames_find_large(struct shadow *s, u64 gfn, struct target *t)
@@ -123,12 +122,10 @@ const u64 *frames_types(struct shadow *s, const struct target *t, u64 gfn)
 
 	if (!t->slot)
 		return s->type_bits[MEMTYPE_WB];
-	if (t->slot->types)
-		return t->slot->types;
 	if (t->region->fit == FIT_UNKNOWN)
 		judge_region(s, t->slot, t->region, gfn & ~(u64)(SHADOW_ENTRIES - 1));
-	if (t->region->fit == FIT_LARGE)
-		return s->type_bits[t->region->type];
+	if (t->region->types)
+		return t->region->types;
 	type = s->env.guest_memtype(s->env.ctx, GPA(gfn << PAGE_SHIFT), PAGE_SIZE);
 	return s->type_bits[type < 0 ? MEMTYPE_UC : type];
 }
@@ -137,16 +134,13 @@ void frames_new_types(struct shadow *s)
 {
 	spte_init_types(s);
 	for (unsigned i = 0; i < s->nr_slots; i++) {
-		struct shadow_slot *slot = &s->slot[i];
+		const struct shadow_slot *slot = &s->slot[i];
 		u64 last = slot->gfn + slot->nr - 1;
-		int type = MEMTYPE_WB;
 
-		for (struct shadow_region *r = slot->region; r <= region_of(slot, last); r++)
+		for (struct shadow_region *r = slot->region; r <= region_of(slot, last); r++) {
 			r->fit = FIT_UNKNOWN;
-		if (s->env.guest_memtype)
-			type = s->env.guest_memtype(s->env.ctx, GPA(slot->gfn << PAGE_SHIFT),
-						    slot->nr << PAGE_SHIFT);
-		slot->types = type < 0 ? NULL : s->type_bits[type];
+			r->types = NULL;
+		}
 	}
 }
 

@@ -114,7 +114,8 @@ struct shadow_region {
 	u32 head;  /* large entries that map it */
 	u16 small; /* reasons to map it in small pages: protected tables, holes */
 	u8 fit;	   /* enum region_fit */
-	u8 type;   /* by the guest's MTRRs, with FIT_LARGE */
+	const u64 *
+		types; /* the row of shadow.type_bits for all of it; NULL: unknown, or it differs */
 };
 
 enum region_fit { FIT_UNKNOWN, FIT_LARGE, FIT_SMALL };
@@ -124,7 +125,6 @@ struct shadow_slot {
 	u64 gfn, nr; /* frames */
 	u64 hpa;
 	u8 *hva;
-	const u64 *types;	      /* row of shadow.type_bits for all of it; NULL: it differs */
 	u32 *head;		      /* one for each frame */
 	struct shadow_region *region; /* from the one that holds `gfn` on */
 };

@@ -155,15 +155,20 @@ hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
 	struct shadow *s = to_shadow(p);
 	struct shadow_vcpu *vc = &s->vcpu[vcpu];
 
-	bool new_mode = !vc->levels || !same_mode(&vc->regs, r);
-
 	op_begin(s);
 	count(s, SHADOW_LOADS);
-	if (new_mode)
-		set_mode(s, vc, r);
-	vc->regs = *r;
 	pool_reserve(s, PAGES_NEEDED);
-	set_roots(s, vc, new_mode || vc->levels != 4 ? 4 : 1);
+	if (!vc->levels || !same_mode(&vc->regs, r)) {
+		set_mode(s, vc, r);
+		vc->regs = *r;
+		set_roots(s, vc, 4);
+	} else if (vc->levels == 4) {
+		vc->regs.cr3 = r->cr3;
+		set_roots(s, vc, 1);
+	} else {
+		vc->regs = *r;
+		set_roots(s, vc, 4);
+	}
 	sync_all(s, vc);
 	op_end(s);
 	return vc->levels == 4 ? HPA(page_hpa(s, &s->page[vc->root[0]])) : vc->pdpt_hpa;

@@ -172,9 +172,9 @@ void sync_page(struct shadow *s, struct shadow_page *sp)
 	sp->clean = changes == s->counter[SHADOW_SYNC_CHANGES] ? sp->clean + 1 : 0;
 }
 
-static void sync_list(struct shadow *s, u32 head, u64 *synced)
+static inline void sync_list(struct shadow *s, u32 head, u64 *synced)
 {
-	if (*synced == s->op)
+	if (!head || *synced == s->op)
 		return;
 	*synced = s->op;
 	for (u32 n = head, next; n; n = next) {

@@ -98,14 +98,6 @@ enum exit_action event_ud(struct vcpu *v)
 	return EXIT_RETRY;
 }
 
-void event_page_fault(struct vcpu *v, gva_t gva, u32 error)
-{
-	/* CR2 is in no VMCS field: the guest's value lives in the register itself, since the host
-	 * takes no page fault that it survives. */
-	write_cr2(gva.v);
-	event_exception_error(v, PF_VECTOR, error);
-}
-
 void event_replay(struct vcpu *v)
 {
 	u32 info = vcpu_idt_vectoring(v);
@@ -136,6 +128,24 @@ static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, insn_len);
 	}
 	v->done |= INJECTING;
+}
+
+void event_page_fault(struct vcpu *v, gva_t gva, u32 error)
+{
+	/* CR2 is in no VMCS field: the guest's value lives in the register itself, since the host
+	 * takes no page fault that it survives. */
+	write_cr2(gva.v);
+	/* Mostly there is nothing else to be injected, and no delivery was cut short. */
+	if (!v->event_info && !(v->done & INJECTING) &&
+	    !(vcpu_idt_vectoring(v) & INTR_INFO_VALID)) {
+		set_resume_flag(v, PF_VECTOR);
+		inject(v,
+		       PF_VECTOR | INTR_TYPE_HARD_EXCEPTION | INTR_INFO_ERROR_CODE |
+			       (u32)INTR_INFO_VALID,
+		       error, 0);
+	} else {
+		event_exception_error(v, PF_VECTOR, error);
+	}
 }
 
 /** Section 27.7.3: an injected interrupt would swallow a single-step trap that is due. To be asked

@@ -9,7 +9,7 @@
 /** Reclaimed at a time: each time costs a flush. */
 #define RECLAIM_BATCH 16u
 
-#define PATIENCE_FIRST 2
+#define PATIENCE_FIRST 6
 
 /** The arrays of a pool, in bytes for each shadow page. */
 #define PAGE_COST                                                                                  \

@@ -3,7 +3,7 @@
 #include "entry.h"
 
 /** Entries looked at around one that was asked for: a guest maps files so many pages at a time. */
-#define PREFETCH_WINDOW 16u
+#define PREFETCH_WINDOW 8u
 
 /** As often as one fault may come back for which nothing is missing. */
 #define SPURIOUS_MAX 2

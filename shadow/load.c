@@ -87,6 +87,11 @@ static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)
 	return sp;
 }
 
+static inline u64 frame_of_cr3(const struct shadow *s, u64 cr3)
+{
+	return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;
+}
+
 /** The frame and quadrant of root `i`; false: there is none. */
 static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, unsigned i, u64 *gfn,
 		       union role *role)
@@ -101,7 +106,7 @@ static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, uns
 	}
 	switch (vc->role.mode) {
 	case MODE_4LEVEL:
-		*gfn = (r->cr3 & mask) >> PAGE_SHIFT;
+		*gfn = frame_of_cr3(s, r->cr3);
 		return i == 0;
 	case MODE_PAE:
 		*gfn = (r->pdpte[i] & mask) >> PAGE_SHIFT;
@@ -126,10 +131,9 @@ static void set_root(struct shadow *s, struct shadow_vcpu *vc, unsigned i, struc
 	vc->pdpt[i] = sp ? page_hpa(s, sp) | PTE_P : 0;
 }
 
-/** The first `nr` roots. */
-static void set_roots(struct shadow *s, struct shadow_vcpu *vc, unsigned nr)
+static void set_roots(struct shadow *s, struct shadow_vcpu *vc)
 {
-	for (unsigned i = 0; i < nr; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		union role role;
 		u64 gfn;
 
@@ -140,14 +144,19 @@ static void set_roots(struct shadow *s, struct shadow_vcpu *vc, unsigned nr)
 
 static void sync_all(struct shadow *s, const struct shadow_vcpu *vc)
 {
-	u64 changes = s->counter[SHADOW_SYNC_CHANGES];
 	u32 owner = root_owner(vc);
+	const struct shadow_page *root = &s->page[vc->root[0]];
+	u64 changes = s->counter[SHADOW_SYNC_CHANGES];
 
+	want_flush_all(s);
+	/* Mostly all that can be reached is in sync. */
+	if (!(s->unsync[UNSYNC_UPPER] | s->unsync[UNSYNC_LEAF] | root->unsync[UNSYNC_UPPER] |
+	      root->unsync[UNSYNC_LEAF]))
+		return;
 	sync_lists(s, owner, UNSYNC_UPPER);
 	sync_lists(s, owner, UNSYNC_LEAF);
 	if (s->counter[SHADOW_SYNC_CHANGES] != changes)
 		prune_lists(s, owner);
-	want_flush_all(s);
 }
 
 hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
@@ -161,13 +170,13 @@ hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
 	if (!vc->levels || !same_mode(&vc->regs, r)) {
 		set_mode(s, vc, r);
 		vc->regs = *r;
-		set_roots(s, vc, 4);
+		set_roots(s, vc);
 	} else if (vc->levels == 4) {
 		vc->regs.cr3 = r->cr3;
-		set_roots(s, vc, 1);
+		set_root(s, vc, 0, get_root(s, frame_of_cr3(s, r->cr3), vc->role));
 	} else {
 		vc->regs = *r;
-		set_roots(s, vc, 4);
+		set_roots(s, vc);
 	}
 	sync_all(s, vc);
 	op_end(s);

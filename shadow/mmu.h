@@ -359,7 +359,13 @@ bool pool_init(struct shadow *s, char *err);
 
 /** At least so many pages are free after this; unused ones are reclaimed. Pages that are not pinned
  * may be gone afterwards. */
-void pool_reserve(struct shadow *s, u32 nr);
+void pool_reclaim(struct shadow *s, u32 nr);
+
+static inline void pool_reserve(struct shadow *s, u32 nr)
+{
+	if (__builtin_expect(s->nr_free < nr, 0))
+		pool_reclaim(s, nr);
+}
 
 struct shadow_page *page_find(struct shadow *s, u64 gfn, union role role);
 

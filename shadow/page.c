@@ -214,10 +214,8 @@ static void reclaim(struct shadow *s)
 	}
 }
 
-void pool_reserve(struct shadow *s, u32 nr)
+void pool_reclaim(struct shadow *s, u32 nr)
 {
-	if (__builtin_expect(s->nr_free >= nr, 1))
-		return;
 	for (u32 i = 0; i < nr + RECLAIM_BATCH; i++)
 		reclaim(s);
 }

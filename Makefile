@@ -19,6 +19,7 @@ include mk/nested.mk
 include mk/payload.mk
 include mk/host-tests.mk
 include mk/fuzz.mk
+include mk/oracle.mk
 include mk/test.mk
 
 # tallyvisor.efi is the whole hypervisor.
@@ -42,5 +43,6 @@ help:
 	@echo "make test-boot   boots in emulators only (PYTEST=\"-k name\" picks some)"
 	@echo "make test-nested Tallyvisor in QEMU with KVM, on an emulated processor (docs/nested.md)"
 	@echo "make fuzz        fuzzers, FUZZ_TIME=20 seconds each"
+	@echo "make mmu-oracle  the shadow MMU against the architecture, OPS=10000000 SEED=1"
 	@echo "make check       which room includes which; formatting"
 	@echo "make clean"

@@ -23,7 +23,7 @@ $(BUILD)/fuzz/libpure.a: $(FUZZ_OBJS)
 	$(Q)ar rcs $@ $^
 
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libpure.a
-	$(Q)$(FUZZ_CC) -fsanitize=address,undefined,fuzzer -o $@ $^
+	$(Q)$(FUZZ_CC) -fsanitize=address,undefined,fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 .PHONY: fuzz
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/fuzz_%)

@@ -20,7 +20,7 @@ $(BUILD)/host/libpure.a: $(HOST_OBJS)
 	$(Q)ar rcs $@ $^
 
 $(BUILD)/host/test_%: $(BUILD)/host/tests/host/test_%.o $(BUILD)/host/libpure.a
-	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $^ -lcmocka
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
 
 .PHONY: test-host
 test-host: $(TESTS:%=$(BUILD)/host/test_%)

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* One access, through a fresh walk, EPT, and the MMU under test. */
+#include "oracle.h"
+
+/** As often as an access may be tried again before it counts as never getting done. */
+#define MAX_TRIES 10
+
+static u64 entry_value(const struct oracle *o, const struct arch *a, u64 gpa)
+{
+	u64 quad = memory_quad(o, gpa);
+
+	return a->bytes == 4 ? (u32)(quad >> 8 * (gpa & 4)) : quad;
+}
+
+struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct access *x,
+			  struct path *p)
+{
+	const struct arch *a = &v->arch;
+	struct outcome out = {.kind = OUTCOME_FAULT};
+	u64 table;
+
+	*p = (struct path){.rights = {true, true, false}};
+	if (a->mode == ARCH_OFF)
+		return memory_land(o, x->gva);
+	if (!arch_root(a, v->r.cr3, v->r.pdpte, x->gva, &table)) {
+		out.pferr = arch_pferr(a, x, 0);
+		return out;
+	}
+	for (unsigned level = a->top;; level--) {
+		u64 at = arch_entry_at(a, level, table, x->gva), entry;
+
+		if (!gmem_ptr(&o->gm, GPA(at), a->bytes))
+			return (struct outcome){OUTCOME_LOST, at, 0};
+		entry = entry_value(o, a, at);
+		p->odd |= memory_in_hole(o, at);
+		p->entry[p->depth].gpa = at;
+		p->entry[p->depth].level = level;
+		p->entry[p->depth++].value = entry;
+		switch (arch_step(a, level, entry, &p->rights)) {
+		case STEP_ABSENT:
+			out.pferr = arch_pferr(a, x, 0);
+			return out;
+		case STEP_RESERVED:
+			out.pferr = arch_pferr(a, x, PFERR_PRESENT | PFERR_RSVD);
+			return out;
+		case STEP_TABLE:
+			table = arch_table(a, entry);
+			break;
+		case STEP_PAGE:
+			p->complete = true;
+			if (!arch_allows(a, x, &p->rights, entry, &out.pferr))
+				return out;
+			return memory_land(o, arch_page(a, level, entry, x->gva));
+		}
+	}
+}
+
+static struct walk_regs regs_of(const struct vcpu *v, const struct access *x)
+{
+	struct walk_regs r = v->r;
+
+	r.rflags = x->ac ? X86_EFLAGS_AC : 0;
+	r.pkru = x->pkru;
+	r.cpl = x->cpl;
+	return r;
+}
+
+/** The walker of guest/, which the MMU uses, says the same. */
+static void check_walker(struct oracle *o, const struct vcpu *v, const struct access *x,
+			 const struct outcome *fresh)
+{
+	struct walk_regs r = regs_of(v, x);
+	struct walk_result w;
+	enum walk_status status = guest_walk(&o->gm, &r, GVA(x->gva), x->kind | WALK_NO_AD, &w);
+	bool same = false;
+
+	switch (status) {
+	case WALK_OK:
+		same = fresh->kind <= OUTCOME_MMIO;
+		if (same) {
+			struct outcome land = memory_land(o, w.gpa.v);
+
+			same = land.kind == fresh->kind && land.at == fresh->at;
+		}
+		break;
+	case WALK_FAULT:
+		same = fresh->kind == OUTCOME_FAULT && fresh->pferr == w.pferr;
+		break;
+	case WALK_NOT_RAM:
+		same = fresh->kind == OUTCOME_LOST && fresh->at == w.gpa.v;
+		break;
+	}
+	if (same)
+		return;
+	trace_walks(o, v, x);
+	oracle_fail(o, v, "guest_walk() says %d, gpa %llx, error code %x", status,
+		    (unsigned long long)w.gpa.v, w.pferr);
+}
+
+/** (b): until the access is done or the guest has to see what became of it. */
+static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const struct access *x)
+{
+	struct walk_regs r = regs_of(v, x);
+
+	for (unsigned tries = 0; tries < MAX_TRIES; tries++) {
+		struct paging_fault f = {.gpa = GPA(~0ull), .pferr = ~0u};
+		enum paging_verdict verdict;
+		u64 hpa;
+		u32 pferr;
+
+		if (hw_access(o, v, x, &hpa, &pferr) == HW_DONE)
+			return (struct outcome){OUTCOME_ALLOWED, hpa, 0};
+		verdict = o->mmu->ops->page_fault(o->mmu, v - o->vcpu, &r, GVA(x->gva), pferr, &f);
+		trace(o, v, "  #PF %llx error %llx: verdict %llu", x->gva, pferr, verdict);
+		switch (verdict) {
+		case PAGING_RETRY:
+			o->figures.fills++;
+			hw_enter(o, v);
+			continue;
+		case PAGING_MMIO:
+			return (struct outcome){OUTCOME_MMIO, f.gpa.v, 0};
+		case PAGING_REFLECT:
+			return (struct outcome){OUTCOME_FAULT, 0, f.pferr};
+		case PAGING_LOST_TABLE:
+			return (struct outcome){OUTCOME_LOST, f.gpa.v, 0};
+		case PAGING_BROKEN:
+			break;
+		}
+		trace_walks(o, v, x);
+		oracle_fail(o, v, "page_fault() says %d at %llx", verdict,
+			    (unsigned long long)x->gva);
+	}
+	trace_walks(o, v, x);
+	oracle_fail(o, v, "the access to %llx is tried again and again",
+		    (unsigned long long)x->gva);
+}
+
+/** Which bits of the quadword at `gpa` may an access along this path set (section 4.8)? The
+ * accessed flags of entries that are present, and the dirty flag of a leaf that it may write. */
+static u64 flags_it_may_set(const struct arch *a, const struct path *p, u64 gpa, bool dirties)
+{
+	u64 may = 0;
+
+	for (unsigned i = 0; i < p->depth; i++) {
+		bool last = i == p->depth - 1;
+		u64 flags = last && dirties ? PTE_A | PTE_D : PTE_A;
+
+		if ((p->entry[i].gpa & ~7ull) == gpa && (!last || p->complete))
+			may |= flags << (a->bytes == 4 ? 8 * (p->entry[i].gpa & 4) : 0);
+	}
+	return may;
+}
+
+/** A write that an MMU of the hypervisor's cannot tell from one that is allowed, until it comes
+ * back: implicit at CPL 0 with RFLAGS.AC set, for the error code says nothing of it. */
+static bool looks_allowed(const struct vcpu *v, const struct access *x)
+{
+	return v->arch.smap && x->kind & WALK_IMPLICIT && x->ac && x->cpl < 3;
+}
+
+/** See what became of the entries of a path, and log it. One quadword may be several of them. */
+static void check_flags(struct oracle *o, const struct vcpu *v, const struct access *x,
+			const struct outcome *fresh, const struct path *p, const u64 *before)
+{
+	bool dirties = x->kind & WALK_WRITE && (fresh->kind <= OUTCOME_MMIO || looks_allowed(v, x));
+
+	for (unsigned i = 0; i < p->depth; i++) {
+		u64 gpa = p->entry[i].gpa & ~7ull, now = memory_quad(o, gpa);
+		const struct change *last = memory_last_change(o, gpa);
+		u64 may = flags_it_may_set(&v->arch, p, gpa, dirties);
+
+		if (now == before[i] || (last && last->time > o->before_access))
+			continue;
+		memory_changed(o, gpa, before[i]);
+		if ((now & before[i]) != before[i] || (now ^ before[i]) & ~may) {
+			trace_walks(o, v, x);
+			oracle_fail(o, v, "the entry at %llx was %llx and is %llx",
+				    (unsigned long long)gpa, (unsigned long long)before[i],
+				    (unsigned long long)now);
+		}
+	}
+}
+
+static bool same_outcome(const struct outcome *a, const struct outcome *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	return a->kind == OUTCOME_FAULT ? a->pferr == b->pferr : a->at == b->at;
+}
+
+/** After an access with the fresh outcome: are the flags set that it must have set? Of one to a
+ *  device they will be when the instruction is emulated. */
+static bool flags_set(const struct oracle *o, const struct vcpu *v, const struct access *x,
+		      const struct path *p)
+{
+	for (unsigned i = 0; i < p->depth; i++) {
+		u64 must = PTE_A;
+
+		if (i == p->depth - 1 && x->kind & WALK_WRITE)
+			must |= PTE_D;
+		if ((entry_value(o, &v->arch, p->entry[i].gpa) & must) != must)
+			return false;
+	}
+	return true;
+}
+
+static const char *const kind_names[] = {"allowed", "MMIO", "#PF", "lost table"};
+
+static void compare(struct oracle *o, struct vcpu *v, const struct access *x,
+		    const struct outcome *fresh, const struct path *p, const struct outcome *seen)
+{
+	bool same = same_outcome(fresh, seen), folded = false;
+
+	if (!same && seen->kind == OUTCOME_MMIO && looks_allowed(v, x)) {
+		struct access explicit = *x;
+		struct outcome other;
+		struct path q;
+
+		explicit.kind &= ~WALK_IMPLICIT;
+		other = fresh_walk(o, v, &explicit, &q);
+		if (same_outcome(&other, seen))
+			return;
+	}
+
+	if (same && (seen->kind != OUTCOME_ALLOWED || flags_set(o, v, x, p)))
+		return;
+	if (p->odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
+		return;
+	if (judge(o, v, x, seen, &folded)) {
+		if (folded)
+			o->figures.folded++;
+		else
+			o->figures.stale++;
+		trace(o, v, "  stale or folded", 0, 0, 0);
+		return;
+	}
+	trace_walks(o, v, x);
+	oracle_fail(
+		o, v, "gva %llx: fresh %s at %llx error %x; shadow %s at %llx error %x, flags %s",
+		(unsigned long long)x->gva, kind_names[fresh->kind], (unsigned long long)fresh->at,
+		fresh->pferr, kind_names[seen->kind], (unsigned long long)seen->at, seen->pferr,
+		flags_set(o, v, x, p) ? "set" : "not all set");
+}
+
+static void count(struct oracle *o, const struct vcpu *v, const struct outcome *out)
+{
+	struct oracle_figures *f = &o->figures;
+	u64 *of[] = {&f->allowed, &f->mmio, &f->faults, &f->lost};
+
+	f->accesses++;
+	f->by_mode[v->arch.mode]++;
+	++*of[out->kind];
+}
+
+/** The hypervisor emulates an access to a device: it walks as well, and sets flags. */
+static void emulate(struct oracle *o, const struct vcpu *v, const struct access *x)
+{
+	u64 before[ARCH_MAX_LEVEL];
+	struct walk_regs r = regs_of(v, x);
+	struct outcome fresh;
+	struct walk_result w;
+	struct path p;
+
+	fresh = fresh_walk(o, v, x, &p);
+	for (unsigned i = 0; i < p.depth; i++)
+		before[i] = memory_quad(o, p.entry[i].gpa);
+	o->before_access = o->now;
+	guest_walk(&o->gm, &r, GVA(x->gva), x->kind, &w);
+	check_flags(o, v, x, &fresh, &p, before);
+}
+
+struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 data,
+			     unsigned len)
+{
+	u64 before[ARCH_MAX_LEVEL], gpa;
+	struct outcome fresh, seen;
+	struct path p;
+
+	fresh = fresh_walk(o, v, x, &p);
+	check_walker(o, v, x, &fresh);
+	for (unsigned i = 0; i < p.depth; i++)
+		before[i] = memory_quad(o, p.entry[i].gpa);
+	o->before_access = o->now;
+	seen = shadow_access(o, v, x);
+	check_flags(o, v, x, &fresh, &p, before);
+	compare(o, v, x, &fresh, &p, &seen);
+	count(o, v, &seen);
+
+	if (seen.kind == OUTCOME_FAULT)
+		v->invalidated[v->nr_invalidated++] = (struct invalidation){++o->now, x->gva, true};
+	if (seen.kind == OUTCOME_MMIO)
+		emulate(o, v, x);
+	if (seen.kind == OUTCOME_ALLOWED && x->kind & WALK_WRITE &&
+	    memory_gpa_of(o, seen.at, &gpa)) {
+		o->figures.stores_to_tables += gpa - TABLES_GPA < sizeof(o->copy);
+		memory_store(o, gpa, &data, len);
+	}
+	return seen;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/* What the guest does: one operation at a time, chosen at random. */
+#include "oracle.h"
+
+static struct paging *mmu(struct oracle *o)
+{
+	return o->mmu;
+}
+
+static unsigned number(const struct oracle *o, const struct vcpu *v)
+{
+	return (unsigned)(v - o->vcpu);
+}
+
+void guest_load(struct oracle *o, struct vcpu *v)
+{
+	u64 cr3 = v->r.cr3;
+
+	arch_init(&v->arch, &v->r);
+	/* Where MOV to CR3 would be #GP, the guest takes another; or it has nothing mapped. */
+	for (unsigned i = 0; v->arch.mode == ARCH_PAE; i++) {
+		if (guest_load_pdptes(&o->gm, v->r.cr3, v->r.maxphyaddr, v->r.pdpte))
+			break;
+		memset(v->r.pdpte, 0, sizeof(v->r.pdpte));
+		if (i == 4)
+			break;
+		v->r.cr3 = tables_root(o, v);
+	}
+	trace(o, v, "load: cr3 %llx, was %llx; cr4 %llx", v->r.cr3, cr3, v->r.cr4);
+	hw_load(o, v, mmu(o)->ops->load(mmu(o), number(o, v), &v->r));
+	o->keys |= v->arch.pke;
+	v->loaded = ++o->now;
+	v->nr_invalidated = 0;
+	o->figures.loads++;
+}
+
+static void remember(struct oracle *o, struct vcpu *v, u64 gva)
+{
+	v->recent[pick(o, NR_RECENT)] = gva;
+}
+
+/** An address, preferably one that was of interest lately. */
+static u64 some_gva(struct oracle *o, struct vcpu *v)
+{
+	u64 gva = v->recent[pick(o, NR_RECENT)];
+
+	if (pick(o, 10) < 7)
+		return one_in(o, 4) ? gva ^ PAGE_SIZE : gva;
+	gva = tables_gva(o, v);
+	remember(o, v, gva);
+	return gva;
+}
+
+static struct access some_access(struct oracle *o, struct vcpu *v, u64 gva)
+{
+	static const u32 kinds[] = {WALK_READ, WALK_READ, WALK_WRITE, WALK_WRITE, WALK_FETCH};
+	struct access x = {
+		.gva = gva,
+		.kind = kinds[pick(o, ARRAY_SIZE(kinds))],
+		.ac = one_in(o, 2),
+	};
+
+	if (v->r.cr4 & X86_CR4_PKE && one_in(o, 2))
+		x.pkru = (u32)pick64(o) & (one_in(o, 2) ? (u32)pick64(o) : ~0u);
+	if (one_in(o, 2)) {
+		x.kind |= WALK_USER;
+		x.cpl = 3;
+	} else if (x.kind != WALK_FETCH && one_in(o, 8)) {
+		x.kind |= WALK_IMPLICIT;
+		x.cpl = one_in(o, 3) ? 0 : 3;
+	}
+	return x;
+}
+
+/** What the guest stores at `gva`: where it might be a table, something like an entry. */
+static u64 some_data(struct oracle *o, const struct vcpu *v, u64 gva)
+{
+	if (gva & 7 || v->arch.mode == ARCH_OFF)
+		return pick64(o);
+	if (v->arch.bytes == 4)
+		return tables_entry(o, v, 1 + pick(o, 2)) | tables_entry(o, v, 1 + pick(o, 2))
+								    << 32;
+	return tables_entry(o, v, 1 + pick(o, v->arch.top));
+}
+
+static void op_access(struct oracle *o, struct vcpu *v)
+{
+	static const unsigned lengths[] = {1, 2, 4, 8};
+	struct access x = some_access(o, v, some_gva(o, v));
+	u64 data = x.kind & WALK_WRITE ? some_data(o, v, x.gva) : 0;
+
+	trace(o, v, "access %llx: kind %llx pkru %llx", x.gva, x.kind | (x.ac ? 256 : 0), x.pkru);
+	oracle_access(o, v, &x, data, one_in(o, 8) ? lengths[pick(o, 3)] : 8);
+}
+
+static void op_invlpg_of(struct oracle *o, struct vcpu *v, u64 gva)
+{
+	trace(o, v, "invlpg %llx", gva, 0, 0);
+	mmu(o)->ops->invlpg(mmu(o), number(o, v), &v->r, GVA(gva));
+	v->invalidated[v->nr_invalidated++] = (struct invalidation){++o->now, gva, false};
+	hw_enter(o, v);
+	o->figures.invalidations++;
+}
+
+static void op_invlpg(struct oracle *o, struct vcpu *v)
+{
+	op_invlpg_of(o, v, some_gva(o, v));
+}
+
+/** An instruction of the guest's that the hypervisor emulates stores there. */
+static void emulated_store(struct oracle *o, struct vcpu *v, u64 gpa, u64 data, unsigned len)
+{
+	trace(o, v, "emulated store: %llx at %llx, %llu bytes", data, gpa, len);
+	memory_store(o, gpa, &data, len);
+	mmu(o)->ops->wrote(mmu(o), GPA(gpa), len);
+	o->figures.emulated_stores++;
+	hw_enter(o, v);
+}
+
+/** The guest modifies a table: through the window mostly. */
+static void modify(struct oracle *o, struct vcpu *v, u64 gpa, u64 data, unsigned len)
+{
+	struct access x = {.gva = tables_window(v, gpa), .kind = WALK_WRITE};
+
+	if (gpa - TABLES_GPA < sizeof(o->copy) && pick(o, 5)) {
+		trace(o, v, "store %llx at %llx, gva %llx", data, gpa, x.gva);
+		if (oracle_access(o, v, &x, data, len).kind == OUTCOME_ALLOWED || one_in(o, 2))
+			return;
+	}
+	if (gmem_ptr(&o->gm, GPA(gpa), len))
+		emulated_store(o, v, gpa, data, len);
+}
+
+/** What may follow a modification: the invalidation that it needs, less, or nothing. */
+static void follow_up(struct oracle *o, struct vcpu *v, u64 gva)
+{
+	u32 what = pick(o, 10);
+	struct access x;
+
+	if (what < 5)
+		op_invlpg_of(o, v, gva);
+	else if (what == 5)
+		guest_load(o, v);
+	if (pick(o, 10) < 6) {
+		x = some_access(o, v, gva);
+		trace(o, v, "access %llx: kind %llx pkru %llx", x.gva, x.kind | (x.ac ? 256 : 0),
+		      x.pkru);
+		oracle_access(o, v, &x, pick64(o), 8);
+	}
+}
+
+/** Change an entry on the path of an address. */
+static void op_modify(struct oracle *o, struct vcpu *v)
+{
+	u64 gva = some_gva(o, v), entry;
+	struct access x = {.gva = gva};
+	struct path p;
+	unsigned i;
+
+	fresh_walk(o, v, &x, &p);
+	if (!p.depth)
+		return;
+	i = one_in(o, 2) ? p.depth - 1 : pick(o, p.depth);
+	if (!p.complete && pick(o, 4)) { /* mend what leads nowhere, or tables wear out */
+		i = p.depth - 1;
+		entry = tables_entry(o, v, p.entry[i].level) | PTE_P;
+	} else {
+		entry = tables_mutate(o, v, p.entry[i].level, p.entry[i].value);
+	}
+	modify(o, v, p.entry[i].gpa, entry, v->arch.bytes);
+	follow_up(o, v, gva);
+}
+
+/** Turn a large page into a table that maps the same, or the other way round. */
+static void op_split(struct oracle *o, struct vcpu *v)
+{
+	u64 gva = some_gva(o, v), table, step, frame;
+	struct access x = {.gva = gva};
+	unsigned i, count;
+	struct path p;
+
+	fresh_walk(o, v, &x, &p);
+	if (!p.complete || v->arch.mode == ARCH_OFF)
+		return;
+	i = p.depth - 1;
+	if (p.entry[i].level == 1) { /* join: the page of the first entry's frame */
+		u64 large = p.entry[i].value & ~(v->arch.frame & (BIT(22) - 1));
+
+		if (i == 0)
+			return;
+		modify(o, v, p.entry[i - 1].gpa, large | PTE_PS, v->arch.bytes);
+		follow_up(o, v, gva);
+		return;
+	}
+	table = tables_root(o, v) - (v->arch.mode == ARCH_PAE ? 0 : PAGE_SIZE);
+	table &= PAGE_MASK;
+	step = BIT(v->arch.level[p.entry[i].level - 1].shift);
+	frame = arch_page(&v->arch, p.entry[i].level, p.entry[i].value, 0);
+	count = v->arch.level[p.entry[i].level - 1].index_mask + 1;
+	for (unsigned n = 0; n < 24; n++) {
+		unsigned at = n < 16 ? n : count - 24 + n;
+		u64 piece = (frame + at * step) | (p.entry[i].value & 0xf7f) |
+			    (p.entry[i].value & PTE_NX) | (p.entry[i].level > 2 ? PTE_PS : 0);
+
+		modify(o, v, table + at * v->arch.bytes, piece, v->arch.bytes);
+	}
+	modify(o, v, p.entry[i].gpa, table | (p.entry[i].value & 0x67), v->arch.bytes);
+	follow_up(o, v, gva);
+}
+
+/** Copy an entry to another place, of the same table or another. */
+static void op_copy(struct oracle *o, struct vcpu *v)
+{
+	struct access from = {.gva = some_gva(o, v)}, to = {.gva = some_gva(o, v)};
+	struct path p, q;
+	unsigned i;
+
+	fresh_walk(o, v, &from, &p);
+	fresh_walk(o, v, &to, &q);
+	if (!p.depth || !q.depth)
+		return;
+	i = MIN(p.depth, q.depth) - 1;
+	if (one_in(o, 2))
+		i = pick(o, i + 1);
+	modify(o, v, q.entry[i].gpa, p.entry[i].value, v->arch.bytes);
+	follow_up(o, v, to.gva);
+}
+
+/** A page of tables gets a new life: filled anew, or cleared. */
+static void op_recycle(struct oracle *o, struct vcpu *v)
+{
+	unsigned page = pick(o, TABLE_PAGES - 4);
+	u64 gpa = TABLES_GPA + page * PAGE_SIZE;
+	unsigned level = 1 + pick(o, MAX(v->arch.top, 1u)), bytes = MAX(v->arch.bytes, 4u);
+
+	for (unsigned i = 0; i < 8; i++) {
+		u64 entry = one_in(o, 2) ? 0 : tables_entry(o, v, level);
+
+		modify(o, v, gpa + i * bytes, entry, bytes);
+	}
+	if (one_in(o, 2))
+		guest_load(o, v);
+}
+
+static void op_cr3(struct oracle *o, struct vcpu *v)
+{
+	static const u16 pcids[] = {0, 1, 2, 0x18, 0xfff};
+
+	if (v->arch.mode == ARCH_OFF || pick(o, 4)) {
+		v->r.cr3 = tables_root(o, v);
+		if (v->r.cr4 & X86_CR4_PCIDE)
+			v->r.cr3 |= pcids[pick(o, ARRAY_SIZE(pcids))];
+		else if (v->arch.mode != ARCH_PAE && one_in(o, 8))
+			v->r.cr3 |= PTE_PCD;
+	}
+	guest_load(o, v);
+}
+
+/** One bit of the control registers, those that choose the mode aside. */
+static void op_control(struct oracle *o, struct vcpu *v)
+{
+	static const u64 cr4_bits[] = {X86_CR4_PGE, X86_CR4_SMEP, X86_CR4_SMAP, X86_CR4_PKE,
+				       X86_CR4_PSE};
+
+	switch (pick(o, 8)) {
+	case 0:
+	case 1:
+		v->r.cr0 ^= X86_CR0_WP;
+		break;
+	case 2:
+		v->r.efer ^= EFER_NX;
+		break;
+	case 3:
+		/* CR4.PCIDE can be set in 64-bit mode with PCID 0 only, and cleared any time. */
+		if (v->arch.mode == ARCH_4LEVEL && !(v->r.cr3 & 0xfff))
+			v->r.cr4 ^= X86_CR4_PCIDE;
+		break;
+	default:
+		v->r.cr4 ^= cr4_bits[pick(o, ARRAY_SIZE(cr4_bits))];
+	}
+	guest_load(o, v);
+}
+
+static void op_hole(struct oracle *o, struct vcpu *v)
+{
+	unsigned i = pick(o, NR_HOLES);
+	bool hole = o->hole[i] == ~0ull;
+	u64 gpa = hole ? tables_data_page(o) & PAGE_MASK : o->hole[i];
+
+	if (hole && (memory_in_hole(o, gpa) || !gmem_slot(&o->gm, GPA(gpa))))
+		return;
+	trace(o, v, "hole at %llx: %llu", gpa, hole, 0);
+	o->hole[i] = hole ? gpa : ~0ull;
+	ept_ops.set_hole(o->ept, GPA(gpa), hole);
+	if (!mmu(o)->ops->set_hole(mmu(o), GPA(gpa), hole))
+		oracle_fail(o, v, "set_hole() says that the pool is used up");
+	hw_enter(o, v);
+}
+
+static void op_overlay(struct oracle *o, struct vcpu *v)
+{
+	hpa_t hpa = HPA(o->overlay ? 0 : OVERLAY_HPA);
+
+	trace(o, v, "overlay: %llx", hpa.v, 0, 0);
+	if (!mmu(o)->ops->overlay(mmu(o), GPA(OVERLAY_GPA), hpa) ||
+	    !ept_ops.overlay(o->ept, GPA(OVERLAY_GPA), hpa))
+		oracle_fail(o, v, "overlay() is refused");
+	o->overlay = !o->overlay;
+	hw_invalidate(o); /* the caller does */
+	hw_enter(o, v);
+}
+
+static void op_flush(struct oracle *o, struct vcpu *v)
+{
+	trace(o, v, "flush", 0, 0, 0);
+	mmu(o)->ops->flush(mmu(o), number(o, v));
+	v->loaded = ++o->now;
+	v->nr_invalidated = 0;
+	hw_enter(o, v);
+}
+
+static void op_memtypes(struct oracle *o, struct vcpu *v)
+{
+	static const u64 pats[] = {0x0007040600070406, 0x0407050600070106, 0x0606060606060606};
+
+	trace(o, v, "memtypes", 0, 0, 0);
+	mmu(o)->ops->memtypes(mmu(o), pats[pick(o, ARRAY_SIZE(pats))]);
+	hw_enter(o, v);
+}
+
+static void op_speculate(struct oracle *o, struct vcpu *v)
+{
+	hw_speculate(o, v, some_gva(o, v));
+}
+
+static void op_leaves(struct oracle *o, struct vcpu *v)
+{
+	leaves_check(o, v);
+}
+
+static void op_mode(struct oracle *o, struct vcpu *v)
+{
+	bool build = o->building;
+
+	o->building = true;
+	world_mode(o, v);
+	arch_init(&v->arch, &v->r);
+	if (o->nr_vcpus == 1 && v->arch.mode != ARCH_OFF && one_in(o, 2)) {
+		tables_fill(o, v);
+		mmu(o)->ops->wrote(mmu(o), GPA(TABLES_GPA), sizeof(o->copy));
+	}
+	v->r.cr3 = tables_root(o, v);
+	o->building = build;
+	guest_load(o, v);
+	for (unsigned i = 0; i < NR_RECENT; i++)
+		v->recent[i] = tables_gva(o, v);
+	o->figures.mode_changes++;
+}
+
+static const struct {
+	void (*run)(struct oracle *o, struct vcpu *v);
+	unsigned weight;
+} operations[] = {
+	{op_access, 1250}, {op_modify, 300},   {op_invlpg, 100}, {op_cr3, 60},	  {op_copy, 30},
+	{op_split, 16},	   {op_speculate, 80}, {op_control, 20}, {op_recycle, 6}, {op_hole, 6},
+	{op_overlay, 2},   {op_flush, 4},      {op_memtypes, 1}, {op_leaves, 3},  {op_mode, 1},
+};
+
+void guest_operation(struct oracle *o)
+{
+	struct vcpu *v = &o->vcpu[pick(o, o->nr_vcpus)];
+	unsigned sum = 0, what;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++)
+		sum += operations[i].weight;
+	what = pick(o, sum);
+	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
+		if (what < operations[i].weight) {
+			operations[i].run(o, v);
+			break;
+		}
+		what -= operations[i].weight;
+	}
+	/* Before the log is full, or that of a vcpu's invalidations. */
+	if (o->nr_changes > MAX_CHANGES - 4096) {
+		for (unsigned i = 0; i < o->nr_vcpus; i++)
+			guest_load(o, &o->vcpu[i]);
+		memory_forget_changes(o);
+	}
+	for (unsigned i = 0; i < o->nr_vcpus; i++) {
+		if (o->vcpu[i].nr_invalidated > MAX_INVALIDATIONS - 64)
+			guest_load(o, &o->vcpu[i]);
+	}
+	if (o->figures.operations % 64 == 0)
+		memory_check(o);
+}

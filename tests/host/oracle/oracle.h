@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The oracle's parts:
+ *
+ *   arch.c       the rules of paging
+ *   memory.c     guest memory, the log of its modifications, the pool, the EPT reference
+ *   processor.c  walks the shadow tables, with a TLB and paging-structure caches
+ *   access.c     one access through all three, compared
+ *   judge.c      is an outcome that differs from the fresh one explained by stale entries?
+ *   leaves.c     every leaf of the shadow tables, judged as if it were accessed
+ *   tables.c     page tables made and changed at random
+ *   guest.c      what the guest does: the operations
+ *   world.c      a machine for some thousand operations, and the run
+ *   trace.c      what is said of a failure
+ */
+#ifndef TV_ORACLE_ORACLE_H
+#define TV_ORACLE_ORACLE_H
+
+#include <string.h>
+
+#include "arch.h"
+#include "ept/ept.h"
+#include "tests/host/mmu_oracle.h"
+
+#define MAX_VCPUS 2
+#define HOST_MAXPHYADDR 46
+
+/* Guest-physical space. The tables are in a run of pages that is small enough to be compared with
+ * a copy all the time; a few large pages fit into memory, others only in part. */
+#define TABLES_GPA 0x10000ull
+#define TABLE_PAGES 48u
+#define LOW_SIZE MIB(8)
+#define HIGH_GPA GIB(4)
+#define HIGH_SIZE MIB(4)
+#define HUGE_GPA GIB(1)
+#define HUGE_SIZE GIB(1)
+#define DEVICE_GPA 0xe0000000ull
+#define DEVICE_SIZE KIB(64)
+#define OVERLAY_GPA 0xfee00000ull
+
+/* Host-physical space: alignment that allows large pages, and one that does not. */
+#define POOL_HPA 0x10000000ull
+#define POOL_SIZE MIB(64)
+#define OVERLAY_HPA 0xfff0000ull
+#define LOW_HPA 0x140000000ull
+#define HIGH_HPA 0x200001000ull
+#define DEVICE_HPA 0x300000000ull
+#define HUGE_HPA 0x800000000ull
+
+#define MAX_CHANGES 32768u
+#define MAX_INVALIDATIONS 256u
+#define NR_HOLES 4u
+#define TLB_SIZE 32u
+#define PSC_SIZE 16u
+#define NR_RECENT 16u
+#define NR_TRACES 64u
+
+/** An aligned quadword of guest memory had another value until `time`. */
+struct change {
+	u64 time, gpa, old;
+	u32 previous; /* change of this quadword, index + 1; 0: none */
+};
+
+/** A translation that the processor keeps, or an upper entry. */
+struct cached {
+	u64 gva, size; /* what it covers; size 0: nothing */
+	u64 hpa;       /* of the page, or of the table below */
+	struct rights rights;
+	u64 leaf;
+	unsigned level; /* of the table at `hpa` */
+};
+
+/** INVLPG, or a page fault, which invalidates as well (section 4.10.4.1). */
+struct invalidation {
+	u64 time, gva;
+	bool fault;
+};
+
+struct vcpu {
+	struct walk_regs r;
+	struct arch arch;
+
+	/* The processor, in the guest: its rules, CR3 and PDPTE registers are the hypervisor's. */
+	struct arch hw;
+	hpa_t hw_cr3;
+	u64 hw_pdpte[4];
+	struct cached tlb[TLB_SIZE], psc[PSC_SIZE];
+
+	/* Everything is fresh as of `loaded`; what was invalidated since. */
+	u64 loaded;
+	struct invalidation invalidated[MAX_INVALIDATIONS];
+	unsigned nr_invalidated;
+
+	u64 recent[NR_RECENT]; /* linear addresses that were of interest */
+};
+
+/** The path of a fresh walk. */
+struct path {
+	unsigned depth;
+	struct {
+		u64 gpa, value;
+		unsigned level;
+	} entry[ARCH_MAX_LEVEL];
+	bool complete; /* the last entry maps a page */
+	bool odd;      /* a table lies in a hole: nothing is said about where it is read from */
+	struct rights rights;
+};
+
+enum outcome_kind { OUTCOME_ALLOWED, OUTCOME_MMIO, OUTCOME_FAULT, OUTCOME_LOST };
+
+struct outcome {
+	enum outcome_kind kind;
+	u64 at; /* ALLOWED: hpa; MMIO: gpa; LOST: gpa of the table */
+	u32 pferr;
+};
+
+struct trace {
+	u64 operation, time, a, b, c;
+	const char *format; /* of a, b and c */
+	unsigned vcpu;
+};
+
+struct oracle {
+	struct oracle_config config;
+	struct oracle_figures figures;
+
+	/* Choices (world.c) */
+	u64 rng;
+	const u8 *bytes;
+	size_t nr_bytes;
+	bool building; /* from the random numbers, though there are bytes */
+	bool dry;      /* the bytes are used up */
+
+	/* Memory (memory.c) */
+	struct gmem gm;
+	u8 *memory[GMEM_MAX_SLOTS], *touched[GMEM_MAX_SLOTS];
+	u8 *pool;
+	u64 pool_used, pool_limit; /* bytes */
+	u8 copy[TABLE_PAGES * PAGE_SIZE];
+	u64 now; /* moments since the world began: modifications and invalidations */
+	u64 before_access;
+	struct change *changes;
+	u32 nr_changes, *bucket;
+	u64 hole[NR_HOLES];
+	bool overlay;
+	struct paging_env env;
+	struct paging *ept;
+	u8 *ept_pool;
+	u64 ept_used;
+
+	/* The world */
+	struct paging *mmu;
+	struct paging_controls controls;
+	struct vcpu vcpu[MAX_VCPUS];
+	unsigned nr_vcpus;
+	u64 left; /* operations */
+	u8 maxphyaddr;
+	bool has_1g, huge;
+	bool keys;    /* CR4.PKE was 1 in 64-bit mode */
+	bool no_vpid; /* VM entries and exits forget everything */
+
+	struct trace trace[NR_TRACES];
+	u64 nr_traces;
+};
+
+/* world.c: choices */
+u32 pick(struct oracle *o, u32 n); /* one of 0..n-1 */
+u64 pick64(struct oracle *o);
+static inline bool one_in(struct oracle *o, u32 n)
+{
+	return pick(o, n) == 0;
+}
+
+/* world.c: control bits at random, in a mode at random */
+void world_mode(struct oracle *o, struct vcpu *v);
+
+/* memory.c */
+void memory_new(struct oracle *o);
+void memory_free(struct oracle *o);
+/** All of it zero, the pools empty; with the 1 GiB slot or without. */
+void memory_reset(struct oracle *o);
+void memory_empty_pool(struct oracle *o);
+void memory_env(struct oracle *o, unsigned nr_vcpus, u64 shadow_pool);
+/** A guest-physical quadword's value now. */
+u64 memory_quad(const struct oracle *o, u64 gpa);
+/** The guest-physical address of a host one; false: it is no guest memory. */
+bool memory_gpa_of(const struct oracle *o, u64 hpa, u64 *gpa);
+/** Write, and log it. */
+void memory_store(struct oracle *o, u64 gpa, const void *data, unsigned len);
+/** Somebody may have modified the quadword, which was `old`: log it. */
+void memory_changed(struct oracle *o, u64 gpa, u64 old);
+/** Nobody has modified a table but by what the log says. */
+void memory_check(struct oracle *o);
+/** Latest change of a quadword, or NULL; the one before. */
+const struct change *memory_last_change(const struct oracle *o, u64 gpa);
+const struct change *memory_previous(const struct oracle *o, const struct change *c);
+void memory_forget_changes(struct oracle *o);
+/** What is at a guest-physical address: memory, hole, overlay, or nothing. Checks EPT against it.
+ */
+struct outcome memory_land(struct oracle *o, u64 gpa);
+bool memory_in_hole(const struct oracle *o, u64 gpa);
+u64 *memory_pool_entry(struct oracle *o, u64 hpa);
+
+/* processor.c */
+enum { HW_DONE, HW_FAULT };
+/** Translate by the tables that load() gave; HW_FAULT with the error code. */
+int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 *hpa, u32 *pferr);
+/** VM entry with the CR3 that the MMU wants. */
+void hw_enter(struct oracle *o, struct vcpu *v);
+void hw_load(struct oracle *o, struct vcpu *v, hpa_t cr3);
+/** Cache something without an access. */
+void hw_speculate(struct oracle *o, struct vcpu *v, u64 gva);
+void hw_invalidate(struct oracle *o);
+void hw_invalidate_gva(struct oracle *o, u64 gva);
+/** Rules that any present shadow entry obeys, and any that is not. */
+void hw_check_entry(struct oracle *o, struct vcpu *v, unsigned level, u64 entry);
+
+/* access.c */
+struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct access *x,
+			  struct path *p);
+/** One access through all three, and what it stores (`data`, if it writes). */
+struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 data,
+			     unsigned len);
+
+/* judge.c */
+/** May the access have had this outcome now, by entries that a processor may have kept? */
+bool judge(struct oracle *o, const struct vcpu *v, const struct access *x,
+	   const struct outcome *seen, bool *folded);
+
+/* leaves.c */
+void leaves_check(struct oracle *o, struct vcpu *v);
+
+/* tables.c */
+u64 tables_entry(struct oracle *o, const struct vcpu *v, unsigned level);
+u64 tables_mutate(struct oracle *o, const struct vcpu *v, unsigned level, u64 entry);
+void tables_fill(struct oracle *o, const struct vcpu *v);
+void tables_fill_page(struct oracle *o, const struct vcpu *v, unsigned page);
+u64 tables_root(struct oracle *o, const struct vcpu *v);
+u64 tables_gva(struct oracle *o, const struct vcpu *v);
+u64 tables_window(const struct vcpu *v, u64 gpa);
+u64 tables_data_page(struct oracle *o);
+
+/* guest.c */
+void guest_operation(struct oracle *o);
+void guest_load(struct oracle *o, struct vcpu *v);
+
+/* trace.c */
+void trace(struct oracle *o, const struct vcpu *v, const char *format, u64 a, u64 b, u64 c);
+_Noreturn void oracle_fail(struct oracle *o, const struct vcpu *v, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void trace_walks(struct oracle *o, const struct vcpu *v, const struct access *x);
+
+#endif

@@ -21,7 +21,7 @@ struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct a
 
 	*p = (struct path){.rights = {true, true, false}};
 	if (a->mode == ARCH_OFF)
-		return memory_land(o, x->gva);
+		return memory_land_typed(o, x->gva, 1, 0);
 	if (!arch_root(a, v->r.cr3, v->r.pdpte, x->gva, &table)) {
 		out.pferr = arch_pferr(a, x, 0);
 		return out;
@@ -30,7 +30,7 @@ struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct a
 		u64 at = arch_entry_at(a, level, table, x->gva), entry;
 
 		if (!gmem_ptr(&o->gm, GPA(at), a->bytes))
-			return (struct outcome){OUTCOME_LOST, at, 0};
+			return (struct outcome){.kind = OUTCOME_LOST, .at = at};
 		entry = entry_value(o, a, at);
 		p->odd |= memory_in_hole(o, at);
 		p->entry[p->depth].gpa = at;
@@ -50,7 +50,8 @@ struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct a
 			p->complete = true;
 			if (!arch_allows(a, x, &p->rights, entry, &out.pferr))
 				return out;
-			return memory_land(o, arch_page(a, level, entry, x->gva));
+			return memory_land_typed(o, arch_page(a, level, entry, x->gva), level,
+						 entry);
 		}
 	}
 }
@@ -105,24 +106,24 @@ static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const stru
 	for (unsigned tries = 0; tries < MAX_TRIES; tries++) {
 		struct paging_fault f = {.gpa = GPA(~0ull), .pferr = ~0u};
 		enum paging_verdict verdict;
-		u64 hpa;
-		u32 pferr;
+		struct outcome out = {.at = 0};
 
-		if (hw_access(o, v, x, &hpa, &pferr) == HW_DONE)
-			return (struct outcome){OUTCOME_ALLOWED, hpa, 0};
-		verdict = o->mmu->ops->page_fault(o->mmu, v - o->vcpu, &r, GVA(x->gva), pferr, &f);
-		trace(o, v, "  #PF %llx error %llx: verdict %llu", x->gva, pferr, verdict);
+		if (hw_access(o, v, x, &out) == HW_DONE)
+			return out;
+		verdict = o->mmu->ops->page_fault(o->mmu, v - o->vcpu, &r, GVA(x->gva), out.pferr,
+						  &f);
+		trace(o, v, "  #PF %llx error %llx: verdict %llu", x->gva, out.pferr, verdict);
 		switch (verdict) {
 		case PAGING_RETRY:
 			o->figures.fills++;
 			hw_enter(o, v);
 			continue;
 		case PAGING_MMIO:
-			return (struct outcome){OUTCOME_MMIO, f.gpa.v, 0};
+			return (struct outcome){.kind = OUTCOME_MMIO, .at = f.gpa.v};
 		case PAGING_REFLECT:
-			return (struct outcome){OUTCOME_FAULT, 0, f.pferr};
+			return (struct outcome){.kind = OUTCOME_FAULT, .pferr = f.pferr};
 		case PAGING_LOST_TABLE:
-			return (struct outcome){OUTCOME_LOST, f.gpa.v, 0};
+			return (struct outcome){.kind = OUTCOME_LOST, .at = f.gpa.v};
 		case PAGING_BROKEN:
 			break;
 		}
@@ -185,6 +186,8 @@ static bool same_outcome(const struct outcome *a, const struct outcome *b)
 {
 	if (a->kind != b->kind)
 		return false;
+	if (a->kind == OUTCOME_ALLOWED && a->type != b->type)
+		return false;
 	return a->kind == OUTCOME_FAULT ? a->pferr == b->pferr : a->at == b->at;
 }
 
@@ -204,12 +207,11 @@ static bool flags_set(const struct oracle *o, const struct vcpu *v, const struct
 	return true;
 }
 
-static const char *const kind_names[] = {"allowed", "MMIO", "#PF", "lost table"};
-
 static void compare(struct oracle *o, struct vcpu *v, const struct access *x,
 		    const struct outcome *fresh, const struct path *p, const struct outcome *seen)
 {
 	bool same = same_outcome(fresh, seen), folded = false;
+	char was[OUTCOME_TEXT], is[OUTCOME_TEXT];
 
 	if (!same && seen->kind == OUTCOME_MMIO && looks_allowed(v, x)) {
 		struct access explicit = *x;
@@ -235,11 +237,9 @@ static void compare(struct oracle *o, struct vcpu *v, const struct access *x,
 		return;
 	}
 	trace_walks(o, v, x);
-	oracle_fail(
-		o, v, "gva %llx: fresh %s at %llx error %x; shadow %s at %llx error %x, flags %s",
-		(unsigned long long)x->gva, kind_names[fresh->kind], (unsigned long long)fresh->at,
-		fresh->pferr, kind_names[seen->kind], (unsigned long long)seen->at, seen->pferr,
-		flags_set(o, v, x, p) ? "set" : "not all set");
+	oracle_fail(o, v, "gva %llx: fresh %s; shadow %s, flags %s", (unsigned long long)x->gva,
+		    outcome_text(fresh, was), outcome_text(seen, is),
+		    flags_set(o, v, x, p) ? "set" : "not all set");
 }
 
 static void count(struct oracle *o, const struct vcpu *v, const struct outcome *out)

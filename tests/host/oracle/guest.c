@@ -171,6 +171,32 @@ static void op_modify(struct oracle *o, struct vcpu *v)
 	follow_up(o, v, gva);
 }
 
+/** Rights of an upper entry go and come back, and meanwhile the leaf changes: each with the
+ *  invalidation that it needs, or without. */
+static void op_rights(struct oracle *o, struct vcpu *v)
+{
+	static const u64 flags[] = {PTE_W, PTE_W, PTE_U};
+	u64 gva = some_gva(o, v), flag = flags[pick(o, ARRAY_SIZE(flags))];
+	struct access x = {.gva = gva};
+	struct path p;
+	unsigned i;
+
+	fresh_walk(o, v, &x, &p);
+	if (!p.complete || p.depth < 2)
+		return;
+	i = pick(o, p.depth - 1);
+	modify(o, v, p.entry[i].gpa, p.entry[i].value ^ flag, v->arch.bytes);
+	follow_up(o, v, gva);
+	modify(o, v, p.entry[p.depth - 1].gpa,
+	       tables_mutate(o, v, p.entry[p.depth - 1].level, p.entry[p.depth - 1].value),
+	       v->arch.bytes);
+	if (one_in(o, 2))
+		follow_up(o, v, some_gva(o, v));
+	modify(o, v, p.entry[i].gpa, p.entry[i].value, v->arch.bytes);
+	op_invlpg(o, v);
+	follow_up(o, v, gva);
+}
+
 /** Turn a large page into a table that maps the same, or the other way round. */
 static void op_split(struct oracle *o, struct vcpu *v)
 {
@@ -324,7 +350,8 @@ static void op_memtypes(struct oracle *o, struct vcpu *v)
 	static const u64 pats[] = {0x0007040600070406, 0x0407050600070106, 0x0606060606060606};
 
 	trace(o, v, "memtypes", 0, 0, 0);
-	mmu(o)->ops->memtypes(mmu(o), pats[pick(o, ARRAY_SIZE(pats))]);
+	o->pat = pats[pick(o, ARRAY_SIZE(pats))];
+	mmu(o)->ops->memtypes(mmu(o), o->pat);
 	hw_enter(o, v);
 }
 
@@ -361,9 +388,10 @@ static const struct {
 	void (*run)(struct oracle *o, struct vcpu *v);
 	unsigned weight;
 } operations[] = {
-	{op_access, 1250}, {op_modify, 300},   {op_invlpg, 100}, {op_cr3, 60},	  {op_copy, 30},
-	{op_split, 16},	   {op_speculate, 80}, {op_control, 20}, {op_recycle, 6}, {op_hole, 6},
-	{op_overlay, 2},   {op_flush, 4},      {op_memtypes, 1}, {op_leaves, 3},  {op_mode, 1},
+	{op_access, 1250}, {op_modify, 300}, {op_invlpg, 100},	 {op_cr3, 60},
+	{op_copy, 30},	   {op_split, 16},   {op_speculate, 80}, {op_control, 20},
+	{op_recycle, 6},   {op_hole, 6},     {op_overlay, 2},	 {op_flush, 4},
+	{op_memtypes, 1},  {op_rights, 12},  {op_leaves, 3},	 {op_mode, 1},
 };
 
 void guest_operation(struct oracle *o)

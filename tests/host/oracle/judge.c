@@ -67,8 +67,8 @@ static bool explains(struct search *s, unsigned level, u64 entry, const struct r
 		return s->seen->kind == OUTCOME_FAULT && s->seen->pferr == pferr;
 	if (s->seen->kind == OUTCOME_ALLOWED && s->x->kind & WALK_WRITE && !(entry & PTE_D))
 		return false;
-	land = memory_land(s->o, arch_page(a, level, entry, s->x->gva));
-	return land.kind == s->seen->kind && land.at == s->seen->at;
+	land = memory_land_typed(s->o, arch_page(a, level, entry, s->x->gva), level, entry);
+	return land.kind == s->seen->kind && land.at == s->seen->at && land.type == s->seen->type;
 }
 
 static bool descend(struct search *s, unsigned level, u64 table, u64 since, struct rights rights);

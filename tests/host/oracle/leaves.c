@@ -6,9 +6,11 @@
  */
 #include "oracle.h"
 
-static void judge_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 hpa)
+static void judge_access(struct oracle *o, struct vcpu *v, const struct access *x,
+			 const struct outcome *seen)
 {
-	struct outcome seen = {OUTCOME_ALLOWED, hpa, 0}, fresh;
+	char was[OUTCOME_TEXT], is[OUTCOME_TEXT];
+	struct outcome fresh;
 	bool folded, flags = true;
 	struct path p;
 
@@ -18,20 +20,18 @@ static void judge_access(struct oracle *o, struct vcpu *v, const struct access *
 
 		flags &= (p.entry[i].value & must) == must;
 	}
-	if (fresh.kind == OUTCOME_ALLOWED && fresh.at == hpa && flags)
+	if (fresh.kind == OUTCOME_ALLOWED && fresh.at == seen->at && fresh.type == seen->type &&
+	    flags)
 		return;
-	if (judge(o, v, x, &seen, &folded))
+	if (judge(o, v, x, seen, &folded))
 		return;
 	trace_walks(o, v, x);
-	oracle_fail(o, v,
-		    "the shadow tables allow a %s%s at %llx, which leads to %llx; fresh: outcome "
-		    "%d at %llx",
+	oracle_fail(o, v, "the shadow tables give a %s%s at %llx: %s; fresh: %s",
 		    x->kind & WALK_USER ? "user's " : "supervisor's ",
 		    x->kind & WALK_WRITE   ? "write"
 		    : x->kind & WALK_FETCH ? "fetch"
 					   : "read",
-		    (unsigned long long)x->gva, (unsigned long long)hpa, fresh.kind,
-		    (unsigned long long)fresh.at);
+		    (unsigned long long)x->gva, outcome_text(seen, is), outcome_text(&fresh, was));
 }
 
 static void check_leaf(struct oracle *o, struct vcpu *v, u64 gva, unsigned level, u64 entry,
@@ -52,10 +52,15 @@ static void check_leaf(struct oracle *o, struct vcpu *v, u64 gva, unsigned level
 			.ac = one_in(o, 2),
 			.cpl = user ? 3 : 0,
 		};
+		struct outcome seen = {
+			.kind = OUTCOME_ALLOWED,
+			.at = arch_page(&v->hw, level, entry, gva),
+		};
 		u32 pferr;
 
+		seen.type = memory_shadow_type(o, seen.at, level, entry);
 		if (arch_allows(&v->hw, &x, rights, entry, &pferr))
-			judge_access(o, v, &x, arch_page(&v->hw, level, entry, gva));
+			judge_access(o, v, &x, &seen);
 	}
 }
 

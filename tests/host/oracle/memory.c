@@ -139,6 +139,7 @@ void memory_reset(struct oracle *o)
 	memset(o->copy, 0, sizeof(o->copy));
 	memset(o->hole, 0xff, sizeof(o->hole));
 	o->overlay = false;
+	o->pat = 0x0007040600070406; /* of a reset */
 	o->now = 1;
 	memory_forget_changes(o);
 
@@ -197,6 +198,7 @@ void memory_env(struct oracle *o, unsigned nr_vcpus, u64 shadow_pool)
 		.memtype = write_back,
 		.invalidate = pool_invalidate,
 		.invalidate_gva = one_in(o, 4) ? NULL : pool_invalidate_gva,
+		.guest_memtype = o->mtrrs ? land_guest_memtype : NULL,
 		.ctx = o,
 		.shadow_pool = shadow_pool,
 		.nr_vcpus = nr_vcpus,
@@ -311,53 +313,4 @@ void memory_check(struct oracle *o)
 				    TABLES_GPA + i, (unsigned long long)is,
 				    (unsigned long long)was);
 	}
-}
-
-bool memory_in_hole(const struct oracle *o, u64 gpa)
-{
-	for (unsigned i = 0; i < NR_HOLES; i++) {
-		if (o->hole[i] == (gpa & PAGE_MASK))
-			return true;
-	}
-	return false;
-}
-
-/** (c): the same by EPT. */
-static bool ept_translate(const struct oracle *o, u64 gpa, u64 *hpa)
-{
-	const struct ept *e = (const struct ept *)o->ept;
-	u64 entry = e->root.v;
-
-	if (gpa >= ept_level_size(EPT_LEVELS + 1))
-		return false;
-	for (unsigned level = EPT_LEVELS; level; level--) {
-		entry = ept_entry_table(e, entry)[ept_level_index(GPA(gpa), level)];
-		if (!(entry & EPT_R))
-			return false;
-		if (ept_is_leaf(entry, level)) {
-			u64 offset = ept_level_size(level) - 1;
-
-			*hpa = (entry & EPT_ADDR_MASK & ~offset) | (gpa & offset);
-			return true;
-		}
-	}
-	return false;
-}
-
-struct outcome memory_land(struct oracle *o, u64 gpa)
-{
-	const struct gmem_slot *s = gmem_slot(&o->gm, GPA(gpa));
-	struct outcome out = {OUTCOME_MMIO, gpa, 0};
-	u64 hpa = 0;
-
-	if (o->overlay && (gpa & PAGE_MASK) == OVERLAY_GPA)
-		out = (struct outcome){OUTCOME_ALLOWED, OVERLAY_HPA + gpa % PAGE_SIZE, 0};
-	else if (s && !memory_in_hole(o, gpa))
-		out = (struct outcome){OUTCOME_ALLOWED, s->hpa.v + (gpa - s->gpa.v), 0};
-	if (ept_translate(o, gpa, &hpa) != (out.kind == OUTCOME_ALLOWED) ||
-	    (out.kind == OUTCOME_ALLOWED && hpa != out.at))
-		oracle_fail(o, NULL, "EPT translates %llx to %llx, which ought to be %llx",
-			    (unsigned long long)gpa, (unsigned long long)hpa,
-			    (unsigned long long)out.at);
-	return out;
 }

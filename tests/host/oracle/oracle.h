@@ -3,7 +3,8 @@
  * The oracle's parts:
  *
  *   arch.c       the rules of paging
- *   memory.c     guest memory, the log of its modifications, the pool, the EPT reference
+ *   memory.c     guest memory, the log of its modifications, the pool
+ *   land.c       where a guest-physical address is, and its memory type; EPT
  *   processor.c  walks the shadow tables, with a TLB and paging-structure caches
  *   access.c     one access through all three, compared
  *   judge.c      is an outcome that differs from the fresh one explained by stale entries?
@@ -112,7 +113,11 @@ struct outcome {
 	enum outcome_kind kind;
 	u64 at; /* ALLOWED: hpa; MMIO: gpa; LOST: gpa of the table */
 	u32 pferr;
+	u8 type; /* ALLOWED: memory type, or ANY_TYPE */
 };
+
+/** The page of the hypervisor's that the guest has no MTRR for. */
+#define ANY_TYPE 0xff
 
 struct trace {
 	u64 operation, time, a, b, c;
@@ -143,6 +148,8 @@ struct oracle {
 	u32 nr_changes, *bucket;
 	u64 hole[NR_HOLES];
 	bool overlay;
+	bool mtrrs; /* the guest has memory of several types */
+	u64 pat;    /* the guest's */
 	struct paging_env env;
 	struct paging *ept;
 	u8 *ept_pool;
@@ -195,16 +202,25 @@ void memory_check(struct oracle *o);
 const struct change *memory_last_change(const struct oracle *o, u64 gpa);
 const struct change *memory_previous(const struct oracle *o, const struct change *c);
 void memory_forget_changes(struct oracle *o);
+u64 *memory_pool_entry(struct oracle *o, u64 hpa);
+
+/* land.c */
 /** What is at a guest-physical address: memory, hole, overlay, or nothing. Checks EPT against it.
  */
 struct outcome memory_land(struct oracle *o, u64 gpa);
+/** memory_land(), with the memory type by the guest's PAT and MTRRs for a leaf of the guest's. */
+struct outcome memory_land_typed(struct oracle *o, u64 gpa, unsigned level, u64 leaf);
+/** The type that a shadow leaf gives. */
+u8 memory_shadow_type(const struct oracle *o, u64 hpa, unsigned level, u64 leaf);
 bool memory_in_hole(const struct oracle *o, u64 gpa);
-u64 *memory_pool_entry(struct oracle *o, u64 hpa);
+/** paging_env.guest_memtype */
+int land_guest_memtype(void *ctx, gpa_t gpa, u64 size);
 
 /* processor.c */
 enum { HW_DONE, HW_FAULT };
-/** Translate by the tables that load() gave; HW_FAULT with the error code. */
-int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 *hpa, u32 *pferr);
+/** Translate by the tables that load() gave: HW_DONE with address and type, HW_FAULT with the error
+ *  code. */
+int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, struct outcome *out);
 /** VM entry with the CR3 that the MMU wants. */
 void hw_enter(struct oracle *o, struct vcpu *v);
 void hw_load(struct oracle *o, struct vcpu *v, hpa_t cr3);
@@ -245,6 +261,8 @@ void guest_operation(struct oracle *o);
 void guest_load(struct oracle *o, struct vcpu *v);
 
 /* trace.c */
+#define OUTCOME_TEXT 64
+const char *outcome_text(const struct outcome *out, char text[OUTCOME_TEXT]);
 void trace(struct oracle *o, const struct vcpu *v, const char *format, u64 a, u64 b, u64 c);
 _Noreturn void oracle_fail(struct oracle *o, const struct vcpu *v, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -202,7 +202,7 @@ static void keep_translation(struct oracle *o, struct vcpu *v, u64 gva, struct c
 	maybe_keep(o, v->tlb, TLB_SIZE, &c);
 }
 
-int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 *hpa, u32 *pferr)
+int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, struct outcome *out)
 {
 	int found = one_in(o, 8) ? NOT_CACHED : find(o, v->tlb, TLB_SIZE, x->gva);
 	bool write = x->kind & WALK_WRITE;
@@ -215,12 +215,12 @@ int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 *hpa
 	} else {
 		entry = walk(o, v, x->gva, &c);
 		if (!entry) {
-			*pferr = arch_pferr(&v->hw, x, 0);
+			out->pferr = arch_pferr(&v->hw, x, 0);
 			forget_gva(v, x->gva);
 			return HW_FAULT;
 		}
 	}
-	if (!arch_allows(&v->hw, x, &c.rights, c.leaf, pferr)) {
+	if (!arch_allows(&v->hw, x, &c.rights, c.leaf, &out->pferr)) {
 		forget_gva(v, x->gva);
 		return HW_FAULT;
 	}
@@ -229,7 +229,9 @@ int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 *hpa
 			c.leaf = *entry |= PTE_D;
 		keep_translation(o, v, x->gva, c);
 	}
-	*hpa = c.hpa + (x->gva - c.gva);
+	out->kind = OUTCOME_ALLOWED;
+	out->at = c.hpa + (x->gva - c.gva);
+	out->type = memory_shadow_type(o, out->at, c.level, c.leaf);
 	return HW_DONE;
 }
 

@@ -69,21 +69,39 @@ static void print_history(const struct oracle *o, u64 gpa)
 			(unsigned long long)c->old);
 }
 
+const char *outcome_text(const struct outcome *out, char text[OUTCOME_TEXT])
+{
+	switch (out->kind) {
+	case OUTCOME_ALLOWED:
+		snprintf(text, OUTCOME_TEXT, "allowed, hpa %llx, type %u",
+			 (unsigned long long)out->at, out->type);
+		break;
+	case OUTCOME_MMIO:
+		snprintf(text, OUTCOME_TEXT, "MMIO at gpa %llx", (unsigned long long)out->at);
+		break;
+	case OUTCOME_FAULT:
+		snprintf(text, OUTCOME_TEXT, "#PF, error code %x", out->pferr);
+		break;
+	case OUTCOME_LOST:
+		snprintf(text, OUTCOME_TEXT, "table lost at %llx", (unsigned long long)out->at);
+		break;
+	}
+	return text;
+}
+
 void trace_walks(struct oracle *o, const struct vcpu *v, const struct access *x)
 {
 	struct path p;
 	struct outcome out = fresh_walk(o, v, x, &p);
+	char text[OUTCOME_TEXT];
 
-	fprintf(stderr,
-		"access to %llx: %s%s%s, pkru %x%s, CPL %u; at its end fresh outcome %d at %llx, "
-		"error %x\n",
+	fprintf(stderr, "access to %llx: %s%s%s, pkru %x%s, CPL %u; fresh at its end: %s\n",
 		(unsigned long long)x->gva, x->kind & WALK_USER ? "user " : "supervisor ",
 		x->kind & WALK_IMPLICIT ? "implicit " : "",
 		x->kind & WALK_WRITE   ? "write"
 		: x->kind & WALK_FETCH ? "fetch"
 				       : "read",
-		x->pkru, x->ac ? ", AC" : "", x->cpl, out.kind, (unsigned long long)out.at,
-		out.pferr);
+		x->pkru, x->ac ? ", AC" : "", x->cpl, outcome_text(&out, text));
 	for (unsigned i = 0; i < p.depth; i++) {
 		fprintf(stderr, "  guest level %u: at %llx entry %llx\n", p.entry[i].level,
 			(unsigned long long)p.entry[i].gpa, (unsigned long long)p.entry[i].value);

@@ -123,6 +123,7 @@ static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const stru
 		case PAGING_REFLECT:
 			return (struct outcome){.kind = OUTCOME_FAULT, .pferr = f.pferr};
 		case PAGING_LOST_TABLE:
+			o->lost++;
 			return (struct outcome){.kind = OUTCOME_LOST, .at = f.gpa.v};
 		case PAGING_BROKEN:
 			break;

@@ -5,6 +5,7 @@
  * it.
  */
 #include "oracle.h"
+#include "shadow_counters.h"
 
 static void judge_access(struct oracle *o, struct vcpu *v, const struct access *x,
 			 const struct outcome *seen)
@@ -94,6 +95,18 @@ static void visit(struct oracle *o, struct vcpu *v, u64 table, unsigned level, u
 	}
 }
 
+/** "faults" is the sum of what became of them; only a lost table, which ends a guest, is no row. */
+static void check_counters(struct oracle *o, const struct vcpu *v)
+{
+	const u64 *c = o->mmu->ops->counters(o->mmu);
+	u64 sum = c[SHADOW_FILLS] + c[SHADOW_REFLECTED] + c[SHADOW_MMIO] + c[SHADOW_WRITE_PROTECT] +
+		  c[SHADOW_SPURIOUS] + o->lost;
+
+	if (sum != c[SHADOW_FAULTS])
+		oracle_fail(o, v, "%llu page faults were counted, and %llu outcomes",
+			    (unsigned long long)c[SHADOW_FAULTS], (unsigned long long)sum);
+}
+
 void leaves_check(struct oracle *o, struct vcpu *v)
 {
 	bool pae = v->hw.mode == ARCH_PAE;
@@ -103,6 +116,7 @@ void leaves_check(struct oracle *o, struct vcpu *v)
 		if (arch_root(&v->hw, v->hw_cr3.v, v->hw_pdpte, i << 30, &table))
 			visit(o, v, table, v->hw.top, i << 30, (struct rights){true, true, false});
 	}
+	check_counters(o, v);
 	bad = o->mmu->ops->audit(o->mmu, &o->gm);
 	if (bad)
 		oracle_fail(o, v, "audit() finds %llu bad leaves", (unsigned long long)bad);

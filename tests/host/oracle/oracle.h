@@ -161,6 +161,7 @@ struct oracle {
 	struct vcpu vcpu[MAX_VCPUS];
 	unsigned nr_vcpus;
 	u64 left; /* operations */
+	u64 lost; /* tables that lay where no memory is */
 	u8 maxphyaddr;
 	bool has_1g, huge;
 	bool keys;    /* CR4.PKE was 1 in 64-bit mode */

@@ -110,6 +110,7 @@ static void new_world(struct oracle *o)
 	o->huge = one_in(o, o->bytes ? 16 : 2);
 	o->no_vpid = one_in(o, 8);
 	o->keys = false;
+	o->lost = 0;
 	o->mtrrs = one_in(o, 2);
 	memory_reset(o);
 	for (unsigned i = 0; i < o->nr_vcpus; i++)

@@ -204,7 +204,8 @@ static void test_pcids(void)
 		} else {
 			write_cr3(cr3 | 1);
 		}
-		write_cr3(cr3 | 1 | CR3_NO_FLUSH);
+		if (n >= 4)
+			write_cr3(cr3 | 1 | CR3_NO_FLUSH);
 		check_window(n, n < 4 ? "the present PCID" : "another PCID");
 	}
 	write_cr3(cr3);
@@ -261,13 +262,19 @@ static void test_invpcid_faults(void)
 	memset(across, 0, 16);
 }
 
+/** Not by INVLPG, for which a table is looked at that is trusted otherwise. */
+static void flush(void)
+{
+	write_cr3(read_cr3());
+}
+
 /** Use a page table for long enough that whoever shadows it may trust it. */
 static void use(void)
 {
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		look(WINDOW);
 		look(NEXT);
-		write_cr3(read_cr3());
+		flush();
 	}
 }
 
@@ -287,7 +294,7 @@ static void test_entry_by_insb(void)
 		outb(CMOS_INDEX, CMOS_FREE);
 		outb(CMOS_DATA, (u8)(n << 4));
 		__asm__ volatile("rep insb" : "+D"(to), "+c"(count) : "d"(CMOS_DATA) : "memory");
-		invlpg(WINDOW);
+		flush();
 		check_window(n, "INSB");
 	}
 }
@@ -301,7 +308,7 @@ static void test_entry_by_movs(void)
 		use();
 		*(volatile u32 *)(u64)IOAPIC_REGSEL = n << 4;
 		__asm__ volatile("movsb" : "+D"(to), "+S"(from)::"memory");
-		invlpg(WINDOW);
+		flush();
 		check_window(n, "MOVSB");
 	}
 }
@@ -318,7 +325,7 @@ static void test_entries_of_two_tables(void)
 	use();
 	*(volatile u32 *)(u64)IOAPIC_REGSEL = 0;
 	__asm__ volatile("movsl" : "+D"(to), "+S"(from)::"memory");
-	invlpg(NEXT);
+	flush();
 	check(TRY("movb (%0), %%al", ::"r"(NEXT)
 		  : "rax", "memory") == PF_VECTOR,
 	      "an entry that is not present is used");

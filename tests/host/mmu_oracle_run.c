@@ -49,6 +49,7 @@ int main(int argc, char **argv)
 	FIGURE(invalidations);
 	FIGURE(loads);
 	FIGURE(mode_changes);
+	FIGURE(meanwhile);
 	FIGURE(leaves);
 	printf("%-18s off %llu, 32-bit %llu, PAE %llu, 4-level %llu\n", "accesses by mode",
 	       (unsigned long long)f->by_mode[0], (unsigned long long)f->by_mode[1],

@@ -167,17 +167,20 @@ static void check_flags(struct oracle *o, const struct vcpu *v, const struct acc
 	bool dirties = x->kind & WALK_WRITE && (fresh->kind <= OUTCOME_MMIO || looks_allowed(v, x));
 
 	for (unsigned i = 0; i < p->depth; i++) {
-		u64 gpa = p->entry[i].gpa & ~7ull, now = memory_quad(o, gpa);
+		u64 gpa = p->entry[i].gpa & ~7ull, now = memory_quad(o, gpa), was = before[i];
 		const struct change *last = memory_last_change(o, gpa);
 		u64 may = flags_it_may_set(&v->arch, p, gpa, dirties);
 
-		if (now == before[i] || (last && last->time > o->before_access))
+		/* One of another level, which was looked at already, or another vcpu's store. */
+		if (last && last->time > o->before_access)
+			was = last->new;
+		if (now == was)
 			continue;
-		memory_changed(o, gpa, before[i]);
-		if ((now & before[i]) != before[i] || (now ^ before[i]) & ~may) {
+		memory_changed(o, gpa, was);
+		if ((now & was) != was || (now ^ was) & ~may) {
 			trace_walks(o, v, x);
 			oracle_fail(o, v, "the entry at %llx was %llx and is %llx",
-				    (unsigned long long)gpa, (unsigned long long)before[i],
+				    (unsigned long long)gpa, (unsigned long long)was,
 				    (unsigned long long)now);
 		}
 	}
@@ -229,6 +232,15 @@ static void compare(struct oracle *o, struct vcpu *v, const struct access *x,
 		return;
 	if (p->odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
 		return;
+	if (o->interfered) {
+		struct outcome now;
+		struct path q;
+
+		now = fresh_walk(o, v, x, &q);
+		if (same_outcome(&now, seen) &&
+		    (seen->kind != OUTCOME_ALLOWED || flags_set(o, v, x, &q)))
+			return;
+	}
 	if (judge(o, v, x, seen, &folded)) {
 		if (folded)
 			o->figures.folded++;
@@ -251,6 +263,54 @@ static void count(struct oracle *o, const struct vcpu *v, const struct outcome *
 	f->accesses++;
 	f->by_mode[v->arch.mode]++;
 	++*of[out->kind];
+}
+
+/** Where another vcpu might store: by preference where it can by what it has cached. */
+static u64 storable_gva(struct oracle *o, const struct vcpu *v)
+{
+	const struct cached *c = &v->tlb[pick(o, TLB_SIZE)];
+	u64 gpa = TABLES_GPA + pick(o, TABLE_PAGES) * PAGE_SIZE + pick(o, 8) * 8;
+
+	switch (pick(o, 4)) {
+	case 0:
+		return v->recent[pick(o, NR_RECENT)] & ~7ull;
+	case 1:
+		return tables_window(v, gpa);
+	default:
+		return c->gva + (c->size > PAGE_SIZE ? gpa % c->size : gpa % PAGE_SIZE);
+	}
+}
+
+/** A store by another vcpu. Nothing is done where it would exit, for then it waits. */
+static void store_meanwhile(struct oracle *o, struct vcpu *v)
+{
+	struct access x = {.gva = storable_gva(o, v), .kind = WALK_WRITE};
+	struct outcome seen, fresh;
+	struct path p;
+	bool folded;
+	u64 data, gpa;
+
+	if (hw_access(o, v, &x, &seen) != HW_DONE || !memory_gpa_of(o, seen.at, &gpa))
+		return;
+	fresh = fresh_walk(o, v, &x, &p);
+	if (!(same_outcome(&fresh, &seen) && flags_set(o, v, &x, &p)) &&
+	    !judge(o, v, &x, &seen, &folded)) {
+		trace_walks(o, v, &x);
+		oracle_fail(o, v, "meanwhile, a store to %llx", (unsigned long long)x.gva);
+	}
+	data = v->arch.mode == ARCH_OFF ? 0 : tables_entry(o, v, 1 + pick(o, v->arch.top));
+	trace(o, v, "  meanwhile: store %llx at %llx, gva %llx", data, gpa, x.gva);
+	memory_store(o, gpa, &data, 8);
+	o->interfered = true;
+	o->figures.meanwhile++;
+}
+
+void other_vcpus_store(struct oracle *o)
+{
+	for (unsigned i = 0; i < o->nr_vcpus && !o->stopped; i++) {
+		for (unsigned n = pick(o, 4); &o->vcpu[i] != o->running && n; n--)
+			store_meanwhile(o, &o->vcpu[i]);
+	}
 }
 
 /** The hypervisor emulates an access to a device: it walks as well, and sets flags. */
@@ -282,6 +342,7 @@ struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct acce
 	for (unsigned i = 0; i < p.depth; i++)
 		before[i] = memory_quad(o, p.entry[i].gpa);
 	o->before_access = o->now;
+	o->interfered = false;
 	seen = shadow_access(o, v, x);
 	check_flags(o, v, x, &fresh, &p, before);
 	compare(o, v, x, &fresh, &p, &seen);

@@ -27,10 +27,10 @@ void guest_load(struct oracle *o, struct vcpu *v)
 		v->r.cr3 = tables_root(o, v);
 	}
 	trace(o, v, "load: cr3 %llx, was %llx; cr4 %llx", v->r.cr3, cr3, v->r.cr4);
-	hw_load(o, v, mmu(o)->ops->load(mmu(o), number(o, v), &v->r));
-	o->keys |= v->arch.pke;
 	v->loaded = ++o->now;
 	v->nr_invalidated = 0;
+	o->keys |= v->arch.pke;
+	hw_load(o, v, mmu(o)->ops->load(mmu(o), number(o, v), &v->r));
 	o->figures.loads++;
 }
 
@@ -96,8 +96,8 @@ static void op_access(struct oracle *o, struct vcpu *v)
 static void op_invlpg_of(struct oracle *o, struct vcpu *v, u64 gva)
 {
 	trace(o, v, "invlpg %llx", gva, 0, 0);
-	mmu(o)->ops->invlpg(mmu(o), number(o, v), &v->r, GVA(gva));
 	v->invalidated[v->nr_invalidated++] = (struct invalidation){++o->now, gva, false};
+	mmu(o)->ops->invlpg(mmu(o), number(o, v), &v->r, GVA(gva));
 	hw_enter(o, v);
 	o->figures.invalidations++;
 }
@@ -313,6 +313,7 @@ static void op_hole(struct oracle *o, struct vcpu *v)
 	bool hole = o->hole[i] == ~0ull;
 	u64 gpa = hole ? tables_data_page(o) & PAGE_MASK : o->hole[i];
 
+	o->stopped = true;
 	if (hole && (memory_in_hole(o, gpa) || !gmem_slot(&o->gm, GPA(gpa))))
 		return;
 	trace(o, v, "hole at %llx: %llu", gpa, hole, 0);
@@ -327,6 +328,7 @@ static void op_overlay(struct oracle *o, struct vcpu *v)
 {
 	hpa_t hpa = HPA(o->overlay ? 0 : OVERLAY_HPA);
 
+	o->stopped = true;
 	trace(o, v, "overlay: %llx", hpa.v, 0, 0);
 	if (!mmu(o)->ops->overlay(mmu(o), GPA(OVERLAY_GPA), hpa) ||
 	    !ept_ops.overlay(o->ept, GPA(OVERLAY_GPA), hpa))
@@ -339,9 +341,9 @@ static void op_overlay(struct oracle *o, struct vcpu *v)
 static void op_flush(struct oracle *o, struct vcpu *v)
 {
 	trace(o, v, "flush", 0, 0, 0);
-	mmu(o)->ops->flush(mmu(o), number(o, v));
 	v->loaded = ++o->now;
 	v->nr_invalidated = 0;
+	mmu(o)->ops->flush(mmu(o), number(o, v));
 	hw_enter(o, v);
 }
 
@@ -349,6 +351,7 @@ static void op_memtypes(struct oracle *o, struct vcpu *v)
 {
 	static const u64 pats[] = {0x0007040600070406, 0x0407050600070106, 0x0606060606060606};
 
+	o->stopped = true;
 	trace(o, v, "memtypes", 0, 0, 0);
 	o->pat = pats[pick(o, ARRAY_SIZE(pats))];
 	mmu(o)->ops->memtypes(mmu(o), o->pat);
@@ -402,6 +405,8 @@ void guest_operation(struct oracle *o)
 	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++)
 		sum += operations[i].weight;
 	what = pick(o, sum);
+	o->running = v;
+	o->stopped = false;
 	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
 		if (what < operations[i].weight) {
 			operations[i].run(o, v);
@@ -409,6 +414,7 @@ void guest_operation(struct oracle *o)
 		}
 		what -= operations[i].weight;
 	}
+	o->stopped = true;
 	/* Before the log is full, or that of a vcpu's invalidations. */
 	if (o->nr_changes > MAX_CHANGES - 4096) {
 		for (unsigned i = 0; i < o->nr_vcpus; i++)

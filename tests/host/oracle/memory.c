@@ -181,11 +181,13 @@ static void *pool_page(void *ctx, hpa_t hpa)
 
 static void pool_invalidate(void *ctx)
 {
+	other_vcpus_store(ctx);
 	hw_invalidate(ctx);
 }
 
 static void pool_invalidate_gva(void *ctx, gva_t gva)
 {
+	other_vcpus_store(ctx);
 	hw_invalidate_gva(ctx, gva.v);
 }
 
@@ -263,7 +265,7 @@ void memory_changed(struct oracle *o, u64 gpa, u64 old)
 	touch(o, gpa);
 	if (o->nr_changes == MAX_CHANGES)
 		oracle_fail(o, NULL, "the oracle's log is full");
-	o->changes[o->nr_changes] = (struct change){++o->now, gpa, old, *bucket};
+	o->changes[o->nr_changes] = (struct change){++o->now, gpa, old, value, *bucket};
 	*bucket = ++o->nr_changes;
 }
 

@@ -58,7 +58,7 @@
 
 /** An aligned quadword of guest memory had another value until `time`. */
 struct change {
-	u64 time, gpa, old;
+	u64 time, gpa, old, new;
 	u32 previous; /* change of this quadword, index + 1; 0: none */
 };
 
@@ -160,8 +160,11 @@ struct oracle {
 	struct paging_controls controls;
 	struct vcpu vcpu[MAX_VCPUS];
 	unsigned nr_vcpus;
-	u64 left; /* operations */
-	u64 lost; /* tables that lay where no memory is */
+	struct vcpu *running; /* the one whose exit the MMU handles */
+	bool stopped;	      /* no other is in the guest */
+	bool interfered;      /* another one has stored something meanwhile */
+	u64 left;	      /* operations */
+	u64 lost;	      /* tables that lay where no memory is */
 	u8 maxphyaddr;
 	bool has_1g, huge;
 	bool keys;    /* CR4.PKE was 1 in 64-bit mode */
@@ -238,6 +241,10 @@ struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct a
 /** One access through all three, and what it stores (`data`, if it writes). */
 struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 data,
 			     unsigned len);
+
+/** While the MMU works for one vcpu, another may be in the guest and store something, if the
+ *  processor lets it: called before each invalidation takes effect. */
+void other_vcpus_store(struct oracle *o);
 
 /* judge.c */
 /** May the access have had this outcome now, by entries that a processor may have kept? */

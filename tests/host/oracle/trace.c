@@ -128,7 +128,8 @@ _Noreturn void oracle_fail(struct oracle *o, const struct vcpu *v, const char *f
 		fprintf(stderr, "\n");
 	}
 	fprintf(stderr, "oracle: operation %llu, world %llu, seed %llu: ",
-		(unsigned long long)o->figures.operations, (unsigned long long)o->figures.worlds,
+		(unsigned long long)o->figures.operations,
+		(unsigned long long)(o->config.first_world + o->figures.worlds),
 		(unsigned long long)o->config.seed);
 	va_start(args, format);
 	vfprintf(stderr, format, args);

@@ -99,12 +99,12 @@ static void new_world(struct oracle *o)
 		 (o->config.first_world + o->figures.worlds) * 0xd1342543de82ef95ull;
 	o->rng |= !o->rng;
 	o->nr_traces = 0;
-	o->building = true;
+	o->building = o->stopped = true;
 	for (unsigned i = 0; i < 8; i++)
 		next_random(o);
 	o->left =
 		o->config.operations_per_world ? o->config.operations_per_world : USUAL_OPERATIONS;
-	o->nr_vcpus = 1 + one_in(o, 3);
+	o->nr_vcpus = 1 + one_in(o, 2);
 	o->maxphyaddr = widths[pick(o, ARRAY_SIZE(widths))];
 	o->has_1g = pick(o, 3);
 	o->huge = one_in(o, o->bytes ? 16 : 2);

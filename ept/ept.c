@@ -284,7 +284,8 @@ static void audit_leaf(void *ctx, gpa_t gpa, u64 entry, u64 size)
 	const struct ept_rom *rom = find_rom(a->e, gpa);
 	u64 hpa = entry & EPT_ADDR_MASK & ~(size - 1);
 
-	if (entry == a->e->overlay && gpa.v == a->e->overlay_gpa.v)
+	/* The processor's flags may have come to it. */
+	if ((entry & ~(EPT_ACCESSED | EPT_DIRTY)) == a->e->overlay && gpa.v == a->e->overlay_gpa.v)
 		return;
 	if (rom && size == PAGE_SIZE && hpa == rom->hpa.v && (entry & EPT_RWX) == EPT_R)
 		return;

@@ -19,7 +19,24 @@ u64 exit_log_count(const struct exit_log *log)
 			   : 0;
 }
 
-void exit_log_print(const struct exit_log *log, unsigned n)
+/** Exit qualification for control-register accesses, table 28-3: register and type. */
+#define QUAL_CR_AND_TYPE 0x3f
+#define MOV_TO_CR3 3
+
+/** The guest's CR3 at exit `i`: what the next MOV to CR3 replaced, or what it is now. */
+static u64 cr3_at(const struct exit_log *log, u64 i, u64 count, u64 now)
+{
+	for (; i < count; i++) {
+		const struct exit_log_entry *e = &log->entry[i % EXIT_LOG_SIZE];
+
+		if (e->reason == EXIT_REASON_CR_ACCESS &&
+		    (e->qual & QUAL_CR_AND_TYPE) == MOV_TO_CR3)
+			return e->cr3;
+	}
+	return now;
+}
+
+void exit_log_print(const struct exit_log *log, unsigned n, const u64 *guest_cr3)
 {
 	u64 count = exit_log_count(log);
 
@@ -31,6 +48,7 @@ void exit_log_print(const struct exit_log *log, unsigned n)
 
 		klog("  %-16s qual %016llx rip %016llx cr3 %09llx cycles %u", name ? name : "?",
 		     (unsigned long long)e->qual, (unsigned long long)e->rip,
-		     (unsigned long long)e->cr3, e->cycles);
+		     (unsigned long long)(guest_cr3 ? cr3_at(log, i, count, *guest_cr3) : e->cr3),
+		     e->cycles);
 	}
 }

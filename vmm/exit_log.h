@@ -8,7 +8,9 @@
 #define EXIT_LOG_SIZE 256
 
 struct exit_log_entry {
-	u64 rip, cr3, qual;
+	u64 rip, qual;
+	u64 cr3;    /* the processor's. On page tables of the hypervisor's, where MOV to CR3 is an
+		     * exit,    that exit's entry has the guest's CR3 before the MOV instead */
 	u32 reason; /* all 32 bits */
 	u32 cycles; /* of 32 bits, more is cut off */
 };
@@ -37,7 +39,8 @@ static inline struct exit_log_entry *exit_log_add(struct exit_log *log)
 /** Exits logged so far. */
 u64 exit_log_count(const struct exit_log *log);
 
-/** Print the last `n` entries, oldest first. */
-void exit_log_print(const struct exit_log *log, unsigned n);
+/** Print the last `n` entries, oldest first. `guest_cr3`: the guest's present CR3 where it runs on
+ * page tables of the hypervisor's; else NULL. */
+void exit_log_print(const struct exit_log *log, unsigned n, const u64 *guest_cr3);
 
 #endif

@@ -68,6 +68,7 @@ static enum exit_action write_own_cr3(struct vcpu *v, u64 value)
 	struct control_regs r = v->shadow;
 	u32 effects;
 
+	v->log.last->cr3 = r.cr3; /* for people: exit_log.h */
 	if (!cr3_write(&r, value, &limits, &effects))
 		return event_gp(v);
 	if ((effects & CR_LOAD_PDPTES) && !vcpu_load_pdptes(v, r.cr3))

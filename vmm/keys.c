@@ -26,7 +26,7 @@ static void command(struct machine *m, int key)
 		vcpu_dump(m->vcpu[0]);
 		break;
 	case 't':
-		exit_log_print(&m->vcpu[0]->log, 32);
+		vcpu_print_exits(m->vcpu[0], 32);
 		break;
 	case 'r':
 		klog("reset by the operator");

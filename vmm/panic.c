@@ -84,7 +84,7 @@ static void backtrace(u64 rip, u64 rbp)
 static _Noreturn void end(void)
 {
 	if (core.machine)
-		exit_log_print(&core.machine->vcpu[0]->log, 16);
+		vcpu_print_exits(core.machine->vcpu[0], 16);
 	klog("the hypervisor has stopped; the machine must be reset");
 	console_flush();
 	machine_off_after_panic();

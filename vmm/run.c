@@ -49,7 +49,7 @@ static const exit_handler handlers[NR_EXIT_REASONS] = {
 void print_diagnosis(struct vcpu *v)
 {
 	vcpu_dump(v);
-	exit_log_print(&v->log, 16);
+	vcpu_print_exits(v, 16);
 }
 
 enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)

@@ -215,3 +215,8 @@ void vcpu_dump(struct vcpu *v)
 	     (unsigned long long)vmcs_readl(GUEST_IDTR_BASE), vmcs_read32(GUEST_IDTR_LIMIT));
 	dump_code(v);
 }
+
+void vcpu_print_exits(const struct vcpu *v, unsigned n)
+{
+	exit_log_print(&v->log, n, v->machine->controls.own_tables ? &v->shadow.cr3 : NULL);
+}

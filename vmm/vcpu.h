@@ -203,4 +203,7 @@ static inline void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 /** Guest state by name on the console. */
 void vcpu_dump(struct vcpu *v);
 
+/** The last `n` exits on the console, with the guest's CR3. */
+void vcpu_print_exits(const struct vcpu *v, unsigned n);
+
 #endif

@@ -40,6 +40,13 @@ def test_the_table_is_found():
     assert comparison.find("") is None
 
 
+def test_why_there_is_none():
+    log = ("tallyvisor: paging=compare: the guest runs\nguest: paging=compare: forged\n"
+           "tallyvisor: paging=compare: this processor lacks\ntallyvisor: machine off\n")
+    assert comparison.why_not(log) == "paging=compare: this processor lacks"
+    assert "printed no comparison" in comparison.why_not("tallyvisor: machine off\n")
+
+
 def test_its_rows():
     assert comparison.rows(LINES.splitlines()) == {
         "EXCEPTION_NMI": comparison.Row(0, (0, 40845), (0, 81234567)),

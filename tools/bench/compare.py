@@ -55,7 +55,7 @@ def compare(args: argparse.Namespace) -> None:
                   **{mode: results.document(modes[mode], runs[mode]) for mode in modes}}
     stats.write(out / "compare.json", machines.document(args, image, everything))
     print("\n".join(table.side_by_side(bare, modes)))
-    print("\n".join(["", *(comparison.find(log) or ["(the hypervisor printed no comparison)"])]))
+    print("\n".join(["", *(comparison.find(log) or [comparison.why_not(log)])]))
     print(f"\nAll figures: {out}/compare.json; {time.monotonic() - started:.0f} s")
 
 

@@ -38,6 +38,13 @@ def find(log: str) -> list[str] | None:
     return found
 
 
+def why_not(log: str) -> str:
+    """Why there is none, in the hypervisor's words."""
+    said = [line.removeprefix(PREFIX) for line in log.splitlines()
+            if line.startswith(PREFIX + "paging=compare: ")]
+    return said[-1] if said else "the hypervisor printed no comparison"
+
+
 def _pair(first: str, second: str) -> tuple[int, int] | None:
     return None if first == "-" else (int(first), int(second))
 

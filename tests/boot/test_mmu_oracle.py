@@ -51,18 +51,19 @@ PLANTS = {
     "INVLPG without a flush": (
         "load.c", "s->flush = FLUSH_ADDRESS;", "s->flush = FLUSH_NOTHING;"),
     "PCID mixed up: roots told apart by it alone": (
-        "load.c", "\tvc->regs = *r;\n\tpool_reserve",
-        "\tu64 cr3 = new_mode || ((vc->regs.cr3 ^ r->cr3) & 0xfff) ? r->cr3 : vc->regs.cr3;\n"
-        "\tvc->regs = *r;\n"
-        "\tif (r->cr4 & X86_CR4_PCIDE)\n\t\tvc->regs.cr3 = cr3;\n\tpool_reserve"),
+        "load.c", "\t\tvc->regs.cr3 = r->cr3;\n"
+        "\t\tset_root(s, vc, 0, get_root(s, frame_of_cr3(s, r->cr3), vc->role));",
+        "\t\tif (!(r->cr4 & X86_CR4_PCIDE) || ((vc->regs.cr3 ^ r->cr3) & 0xfff))\n"
+        "\t\t\tvc->regs.cr3 = r->cr3;\n"
+        "\t\tset_root(s, vc, 0, get_root(s, frame_of_cr3(s, vc->regs.cr3), vc->role));"),
     "PCID mixed up: part of the root's address": (
-        "load.c", "*gfn = (r->cr3 & mask) >> PAGE_SHIFT;\n\t\treturn i == 0;",
-        "*gfn = ((r->cr3 & mask) >> PAGE_SHIFT) + (r->cr3 >> 4 & 1);\n\t\treturn i == 0;"),
+        "load.c", "return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;",
+        "return ((cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT) + (cr3 >> 4 & 1);"),
     "CR3 of the same address space does not compare": (
         "load.c", "\tsync_all(s, vc);\n\top_end(s);\n\treturn vc->levels",
         "\twant_flush_all(s);\n\top_end(s);\n\treturn vc->levels"),
     "load() without a flush": (
-        "load.c", "prune_lists(s, owner);\n\twant_flush_all(s);", "prune_lists(s, owner);"),
+        "load.c", "\twant_flush_all(s);\n\t/* Mostly all", "\t/* Mostly all"),
     "SMAP's AC ignored": (
         "fault.c", "else if (r->cpl == 3)", "else"),
     "SMAP of implicit accesses ignored": (
@@ -107,7 +108,8 @@ PLANTS = {
     "PAT bit of a large page taken for that of a small one": (
         "spte.c", "entry & (large ? SPTE_PAT_LARGE : SPTE_PAT_4K)", "entry & SPTE_PAT_4K"),
     "MTRRs ignored": (
-        "frames.c", "region->type = (u8)type;", "region->type = MEMTYPE_WB;"),
+        "frames.c", "region->types = type < 0 ? NULL : s->type_bits[type];",
+        "region->types = s->type_bits[MEMTYPE_WB];"),
     "key not folded with CR0.WP=0": (
         "fault.c", "return f->pferr & PFERR_PK ? FOLD_KEY : FOLD_READ_ONLY;",
         "return FOLD_READ_ONLY;"),

@@ -128,6 +128,19 @@ def test_invalidation(run, paging, cpu, off, words):
     assert (got.last_run["outcome"], got.last_run["exit_code"]) == ("debug-exit", 0)
 
 
+@pytest.mark.parametrize("word,what", [
+    ("lost-table", "a paging structure of its lies outside memory, at 0x200000010"),
+    ("fetch", "it executes at guest-physical 0xe0000000, where no memory is"),
+    ("delivery", "an event was delivered through 0xe0000ff8, where no memory is"),
+])
+def test_where_no_memory_is(run, word, what):
+    """What ends a guest under EPT ends it here, in the same words."""
+    got = run(**SHADOW, mem=64, kernel=TLB, cmdline=word)
+    assert got.exit_code == 1 and got.last_run["outcome"] == "unsupported"
+    assert f"tallyvisor: the guest cannot go on: {what}\n" in got.serial
+    assert "it runs on shadow page tables: its own cr3 is 4" in got.serial
+
+
 def test_a_user_process_cannot_invalidate(run, tmp_path):
     """INVPCID in ring 3 is #GP; Bochs 2.7 exits without having checked the privilege level."""
     build = tmp_path / "build"

@@ -3,7 +3,8 @@
  * Invalidation of cached translations, seen by what a linear address leads to after its page-table
  * entry was changed: INVLPG, INVPCID and its faults, CR3 with PCIDs, and entries written by
  * instructions that a hypervisor emulates. On a command line with "shadow" every INVLPG and INVPCID
- * is an exit, else none is; "pcid" and "invpcid" say what the processor must show.
+ * is an exit, else none is; "pcid" and "invpcid" say what the processor must show. With
+ * "lost-table", "fetch" or "delivery" it does nothing but what ends a guest.
  */
 #include "payload.h"
 
@@ -347,9 +348,30 @@ static void test_pat(void)
 	wrmsr(MSR_PAT, pat);
 }
 
+/** Memory ends far below: at these addresses nothing is. */
+#define NOWHERE 0xe0000000ull
+#define FAR_AWAY 0x200000000ull
+
+static void lose_a_table(void)
+{
+	pd[2] = FAR_AWAY | PTE_P | PTE_W;
+	look(SECOND + MIB(4) + 2 * PAGE_SIZE);
+}
+
+static void deliver_nowhere(void)
+{
+	__asm__ volatile("mov %0, %%rsp\n\tud2" ::"r"(NOWHERE + PAGE_SIZE));
+}
+
 void payload_main(void)
 {
 	set_up();
+	if (option("lost-table"))
+		lose_a_table();
+	if (option("fetch"))
+		((void (*)(void))NOWHERE)();
+	if (option("delivery"))
+		deliver_nowhere();
 	case_run("invlpg", test_invlpg);
 	case_run("cr3", test_cr3);
 	case_run("global-pages", test_global_pages);

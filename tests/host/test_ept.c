@@ -449,6 +449,10 @@ static void the_apic_access_page_gives_its_tables_back(void **state)
 		assert_int_equal(mapped(p), MIB(4) + PAGE_SIZE);
 		assert_int_equal(ept_ops.audit(p, &f->gm), 0);
 		assert_int_equal(*ept_entry((struct ept *)p, gpa) & EPT_ADDR_MASK, 0x9000);
+		*ept_entry((struct ept *)p, gpa) |= EPT_ACCESSED | EPT_DIRTY;
+		assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+		*ept_entry((struct ept *)p, gpa) ^= PAGE_SIZE;
+		assert_int_equal(ept_ops.audit(p, &f->gm), 1);
 		assert_true(ept_ops.overlay(p, gpa, HPA(0)));
 		assert_null(ept_entry((struct ept *)p, gpa));
 		assert_int_equal(summary(p).table_pages, tables);

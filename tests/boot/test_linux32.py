@@ -101,17 +101,15 @@ def test_without_a_network_an_older_one_will_do(apt, tmp_path):
 
 
 @pytest.mark.bochs
-@pytest.mark.parametrize("kernel,cpu", [
-    ("686", "corei7_haswell_4770"),
-    ("686-pae", "corei5_lynnfield_750"),  # where the first instructions run on the identity map
+@pytest.mark.parametrize("kernel,paging,cpu", [
+    ("686", "ept", "corei7_haswell_4770"),
+    ("686-pae", "ept", "corei5_lynnfield_750"),  # the first instructions: on the identity map
+    ("686", "shadow", "corei7_haswell_4770"),
+    ("686-pae", "shadow", "core2_penryn_t9600"),
 ])
-def test_to_user_space_and_off_under_ept(run, kernel, cpu):
-    to_user_space_and_off(run(paging="ept", engine="bochs", timeout=300, mem=256, cpu=cpu,
-                              kernel=kernel, guest_run="uname -mr; exitstat --verify; dmesg"),
-                          kernel)
-
-
-def to_user_space_and_off(got, kernel):
+def test_to_user_space_and_off(run, kernel, paging, cpu):
+    got = run(paging=paging, engine="bochs", timeout=300, mem=256, cpu=cpu, kernel=kernel,
+              guest_run="uname -mr; exitstat --verify; dmesg")
     assert got.exit_code == 0
     assert "guest powered off; its command exited with status 0" in got.verdict
     assert re.search(rf"^\d\S*-{kernel} i686$", got.serial, re.MULTILINE)

@@ -53,6 +53,16 @@ read:	mov rax, [rdi]
 write:	mov [rdi], rax
 	jmp access_end
 fetch:	call rdi
+	jmp access_end
+read4:	mov eax, [rdi]
+	jmp access_end
+write4:	mov [rdi], eax
+	jmp access_end
+push:	mov rsp, rdi
+	push rax
+	jmp access_end
+call:	mov rsp, rdi
+	call access_end
 
 access_end:
 	mov rsp, [stack_then]
@@ -68,7 +78,7 @@ access_end:
 
 	section .rodata
 	align 8
-kinds:	dq read, write, fetch
+kinds:	dq read, write, fetch, read4, write4, push, call
 
 	section .data
 	align 8
@@ -82,17 +92,28 @@ stack_then:
 	section .user progbits alloc exec nowrite align=4096
 	align 4096
 user_code:
-%macro way 1+
-	align 16
+%macro way 1-2
+	align 1 << STUB_SHIFT
 	%1
+%if %0 > 1
+	%2
+%endif
 	int DONE_VECTOR
 %endmacro
-	way mov rax, [rdi]
-	way mov [rdi], rax
-	way call rdi
+	way {mov rax, [rdi]}
+	way {mov [rdi], rax}
+	way {call rdi}
+	way {mov eax, [rdi]}
+	way {mov [rdi], eax}
+	way {mov rsp, rdi}, {push rax}
+	way {mov rsp, rdi}, {call $ + 5}
 	bits 32
 	times 256 - ($ - user_code) nop
-	way mov eax, [edi]
-	way mov [edi], eax
-	way call edi
+	way {mov eax, [edi]}
+	way {mov [edi], eax}
+	way {call edi}
+	way {mov eax, [edi]}
+	way {mov [edi], eax}
+	way {mov esp, edi}, {push eax}
+	way {mov esp, edi}, {call $ + 5}
 	times 4096 - ($ - user_code) nop

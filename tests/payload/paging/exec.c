@@ -51,6 +51,7 @@ struct tss64 tss64;
 static u32 tss32[26];
 
 static u8 kernel_stack[8192] __attribute__((aligned(16)));
+static u8 fault_stack[8192] __attribute__((aligned(16)));
 static u64 idt32[DONE_VECTOR + 1];
 
 static volatile struct access_result noted;
@@ -112,7 +113,12 @@ void exec_init(void)
 	}
 	legacy_idtr.limit = sizeof(idt32) - 1;
 	legacy_idtr.base = (u32)(u64)idt32;
+	tss64.ist[PF_STACK - 1] = (u64)fault_stack + sizeof(fault_stack);
+	tss64.ist[DF_STACK - 1] = (u64)fault_stack + sizeof(fault_stack);
+	trap_stack(PF_VECTOR, PF_STACK);
+	trap_stack(DF_VECTOR, DF_STACK);
 	trap_set(PF_VECTOR, on_end);
+	trap_set(DF_VECTOR, on_end);
 	trap_set(GP_VECTOR, on_end);
 	trap_set(DONE_VECTOR, on_end);
 	trap_from_user(DONE_VECTOR);
@@ -131,6 +137,15 @@ void world_enter(const struct world *w)
 	write_cr0(w->c.cr0);
 	if (w->c.cr4 & X86_CR4_PKE)
 		__asm__ volatile("wrpkru" ::"a"(w->c.pkru), "c"(0), "d"(0));
+}
+
+void world_enter_64(struct world *w)
+{
+	arena_reset();
+	world_build(w, MODE_64);
+	w->c.cr0 |= X86_CR0_WP;
+	w->c.efer = has.nx ? EFER_NX : 0;
+	world_enter(w);
 }
 
 void world_leave(void)
@@ -160,6 +175,7 @@ static void write_cr(struct step *s)
 
 static void exec_step(struct step *s)
 {
+	u64 descriptor[2] = {s->value, s->address};
 	struct access_result r;
 
 	switch (s->op) {
@@ -178,6 +194,11 @@ static void exec_step(struct step *s)
 		s->error = r.error;
 		s->cr2 = r.cr2;
 		s->got = r.value;
+		break;
+	case STEP_INVPCID:
+		s->vector = (u32)TRY("invpcid %0, %1", ::"m"(*(const u64(*)[2])descriptor),
+				     "r"((u64)s->type)
+				     : "memory");
 		break;
 	default:
 		write_cr(s);

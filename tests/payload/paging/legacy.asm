@@ -243,7 +243,7 @@ leave_legacy:
 	section .rodata
 	align 4
 ops:	dd leave_legacy, store, load, flush, access, set_cr0, set_cr3, set_cr4
-kinds:	dd read, write, fetch
+kinds:	dd read, write, fetch, read, write
 
 	section .bss
 	alignb 8

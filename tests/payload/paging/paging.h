@@ -63,7 +63,16 @@ struct controls {
 
 /* access.asm */
 
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH, NR_ACCESS_KINDS };
+enum access_kind {
+	ACCESS_READ,
+	ACCESS_WRITE,
+	ACCESS_FETCH, /* CALL it: there should be a RET */
+	NR_ACCESS_KINDS,
+	ACCESS_READ4 = NR_ACCESS_KINDS, /* 32 bits in all modes */
+	ACCESS_WRITE4,
+	ACCESS_PUSH, /* with the stack pointer at the address: in 32-bit modes from ring 3 only */
+	ACCESS_CALL, /* a routine at another address, the same way */
+};
 #define ACCESS_KIND 7u
 #define ACCESS_USER BIT(4)
 #define ACCESS_AC BIT(5) /* with RFLAGS.AC set */
@@ -130,16 +139,41 @@ u64 mark(u64 phys);
  *  tables for the window whose entries are all OPEN, to a frame_new(). */
 void world_build(struct world *w, enum paging_mode mode);
 
-/** Map `size` level (1: a 4 KiB page) at `addr`; tables on the way are OPEN and made as needed. */
+/** Put an entry of `level` (1: of a 4 KiB page) where `addr` finds it; tables on the way are OPEN
+ * and made as needed. */
 void world_map(struct world *w, u64 addr, u64 entry, unsigned level);
+
+u64 entry_read(enum paging_mode mode, u64 slot);
 
 /** The physical address of the entry of `level` for `addr`; tables on the way must be there. */
 u64 world_slot(const struct world *w, u64 addr, unsigned level);
 
-u64 entry_read(enum paging_mode mode, u64 slot);
+/** The page that the entry at `slot` leads to. */
+static inline u64 leads_to(const struct world *w, u64 slot)
+{
+	return entry_read(w->c.mode, slot) & PTE_ADDRESS;
+}
+
+/** Where a page at `addr` that shows a table has the entry at `slot`. */
+static inline u64 shown(u64 addr, u64 slot)
+{
+	return addr | (slot & ~PAGE_MASK);
+}
+
+/** The size of an entry. */
+static inline u64 entry_bytes(const struct world *w)
+{
+	return mode_info[w->c.mode].entry_bytes;
+}
 void entry_write(enum paging_mode mode, u64 slot, u64 value);
 
 /* steps.c */
+
+/** What came of an access: NO_VECTOR, or an exception. */
+struct access_result {
+	u32 vector, error;
+	u64 cr2, value;
+};
 
 enum step_op {
 	STEP_END,
@@ -150,6 +184,7 @@ enum step_op {
 	STEP_CR0,
 	STEP_CR3,
 	STEP_CR4,
+	STEP_INVPCID, /* in 64-bit mode: the descriptor is `value`, then `address` */
 };
 
 #define NO_VECTOR 0xffffffffu
@@ -165,7 +200,10 @@ struct step {
 	u64 want, may;
 	u32 want_vector, want_error;
 	u64 want_cr2;
-	u32 begins; /* the first step of a check */
+	u8 begins;   /* the first step of a check */
+	u8 spurious; /* it may also work, or the other way round */
+	u8 either;   /* the value may also be want_cr2 */
+	u8 type;     /* of INVPCID */
 	u32 reserved;
 };
 #define STEP_BYTES 88
@@ -190,22 +228,45 @@ void step_works(u32 access, u64 addr, u64 phys);
 /** An access that raises #PF with this error code, and CR2 the address. */
 void step_faults(u32 access, u64 addr, u64 error);
 
+/** The same with another address in CR2. */
+void step_faults_at(u32 access, u64 addr, u64 error, u64 cr2);
+
+/** An access that may raise #PF, because the processor may still know lesser rights (SDM volume 3,
+ *  section 4.10.4.3 "Optional Invalidation"); then it works at the next try. */
+void step_gains(u32 access, u64 addr, u64 phys, u64 error);
+
+/** A write that works, and nobody looks where to. */
+void step_write(u32 access, u64 addr, u64 value);
+
+/** A read that gives `want`, but for the bits of `may`. */
+void step_reads(u32 access, u64 addr, u64 want, u64 may);
+
+/** A read that gives mark(a) or mark(b): it is up to the processor. */
+void step_reads_either(u32 access, u64 addr, u64 a, u64 b);
+
+/** INVPCID of this type; NO_VECTOR, or the exception it has to raise. */
+void step_invpcid(u64 type, u64 pcid, u64 addr, u32 vector);
+
 /** Run the list in its world, compare, and begin another one. */
 void steps_run(void);
 
 /** Is there room for another check of at most 32 steps? */
 bool steps_room(void);
 
-/** Steps with something to compare since the last call. */
-u32 steps_compared(void);
+/** Check what came of an access_now(): `vector` or NO_VECTOR; of an exception also the rest. */
+bool check_result(const char *what, struct access_result r, u32 vector, u64 error, u64 cr2);
 
-/** Print "name: N checks". */
+/** Print "name: N checks": what was compared since the last call. */
 void say_count(const char *name);
 
 /* exec.c: the processor. */
 
 /** Descriptors, interrupt tables. */
 void exec_init(void);
+
+/** Entries of the interrupt stack table that #PF and #DF use. */
+#define PF_STACK 1
+#define DF_STACK 2
 
 /** SDM volume 3, figure 8-11 "64-Bit TSS Format". */
 struct tss64 {
@@ -220,12 +281,10 @@ void exec_steps(const struct world *w, struct step *steps);
 
 /** Enter or leave a world of 64-bit mode, for what is no list of steps. */
 void world_enter(const struct world *w);
-void world_leave(void);
 
-struct access_result {
-	u32 vector, error;
-	u64 cr2, value;
-};
+/** Build a world of 64-bit mode with CR0.WP and, where there is one, EFER.NXE, and enter it. */
+void world_enter_64(struct world *w);
+void world_leave(void);
 
 /** One access in the 64-bit world that was entered. */
 struct access_result access_now(u32 access, u64 addr, u64 value);
@@ -276,12 +335,62 @@ static inline void invlpg(u64 addr)
 
 /* The cases. */
 
+/** Run `fn` in a world of each mode that has page tables, with CR0.WP, and with CR4.PSE in 32-bit
+ *  paging. The steps that it makes are run behind it. */
+void for_paged_modes(void (*fn)(struct world *w));
+
+/* permute.c */
+void test_off(void);
 void test_permute_64(void);
 void test_permute_pae(void);
 void test_permute_32(void);
 void test_random_64(void);
 void test_random_pae(void);
 void test_random_32(void);
-void test_off(void);
+
+/* mixture.c */
+void test_write_protect(void);
+void test_pse(void);
+void test_mixture(void);
+
+/* tables.c */
+void test_self_map(void);
+void test_self_map_read_only(void);
+void test_recursive(void);
+void test_recursive_root(void);
+void test_shared_table(void);
+void test_aliases(void);
+
+/* reuse.c */
+void test_split_and_join(void);
+void test_split_1g(void);
+void test_recycled(void);
+void test_endless(void);
+
+/* tlb.c */
+void test_present_at_once(void);
+void test_more_rights(void);
+void test_accessed_dirty(void);
+void test_same_cr3(void);
+void test_global(void);
+void test_invlpg_anywhere(void);
+void test_pdptes(void);
+
+/* pcid.c */
+void test_pcid(void);
+void test_pcid_faults(void);
+void test_invpcid(void);
+
+/* faults.c */
+void test_crossing(void);
+void test_stack(void);
+void test_mmio(void);
+void test_writers(void);
+void test_pkeys(void);
+
+/* descriptors.c */
+void test_double_fault(void);
+void test_folded_smap(void);
+void test_descriptors(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include "lib/fmt.h"
 
 #define MOST_MESSAGES 5
+#define MOST_STEPS 40 /* of a message */
 #define ROOM_FOR_A_CHECK 32
 
 static struct world world;
@@ -108,9 +109,57 @@ void step_faults(u32 access, u64 addr, u64 error)
 	s->want_cr2 = addr;
 }
 
+void step_faults_at(u32 access, u64 addr, u64 error, u64 cr2)
+{
+	step_faults(access, addr, error);
+	list[nr - 1].want_cr2 = cr2;
+}
+
+void step_gains(u32 access, u64 addr, u64 phys, u64 error)
+{
+	step_faults(access, addr, error);
+	list[nr - 1].spurious = true;
+	step_works(access, addr, phys);
+}
+
+void step_write(u32 access, u64 addr, u64 value)
+{
+	struct step *s = add(STEP_ACCESS, addr, narrow(value));
+
+	s->access = access;
+}
+
+void step_reads(u32 access, u64 addr, u64 want, u64 may)
+{
+	struct step *s = add(STEP_ACCESS, addr, 0);
+
+	s->access = access;
+	s->want = narrow(want);
+	s->may = may;
+}
+
+void step_reads_either(u32 access, u64 addr, u64 a, u64 b)
+{
+	struct step *s = add(STEP_ACCESS, addr, 0);
+
+	s->access = access;
+	s->want = narrow(mark(a));
+	s->want_cr2 = narrow(mark(b));
+	s->either = true;
+}
+
+void step_invpcid(u64 type, u64 pcid, u64 addr, u32 vector)
+{
+	struct step *s = add(STEP_INVPCID, addr, pcid);
+
+	s->type = (u8)type;
+	s->want_vector = vector;
+}
+
 static const char *access_name(u32 access)
 {
-	static const char *const kinds[] = {"read", "write", "fetch"};
+	static const char *const kinds[] = {"read",	    "write", "fetch", "4-byte read",
+					    "4-byte write", "push",  "call"};
 	static char name[40];
 
 	fmt_snprintf(name, sizeof(name), "%s %s%s", access & ACCESS_USER ? "user" : "supervisor",
@@ -130,8 +179,8 @@ static void say_end(u32 vector, u32 error, u64 cr2, u64 value)
 
 static void say_step(const struct step *s)
 {
-	static const char *const names[] = {"end",    "store", "load", "invlpg",
-					    "access", "cr0",   "cr3",  "cr4"};
+	static const char *const names[] = {"end", "store", "load", "invlpg", "access",
+					    "cr0", "cr3",   "cr4",  "invpcid"};
 
 	print("    %s %lx", s->op == STEP_ACCESS ? access_name(s->access) : names[s->op],
 	      (unsigned long)s->address);
@@ -149,7 +198,7 @@ static void say_step(const struct step *s)
 	print("\n");
 }
 
-/** Say all of the check up to the step where it went wrong. */
+/** Say what the check did, up to the step where it went wrong. */
 static void say_mismatch(const struct step *s)
 {
 	const struct step *from = s;
@@ -158,7 +207,7 @@ static void say_mismatch(const struct step *s)
 		check(messages > MOST_MESSAGES + 1, "and more of the kind");
 		return;
 	}
-	while (!from->begins)
+	while (!from->begins && s - from < MOST_STEPS)
 		from--;
 	check(false,
 	      "%s, cr0 %lx cr4 %lx nxe %u pkru %x, window %lx:", mode_info[world.c.mode].name,
@@ -168,6 +217,11 @@ static void say_mismatch(const struct step *s)
 		say_step(from);
 }
 
+static bool reads(u32 access)
+{
+	return (access & ACCESS_KIND) == ACCESS_READ || (access & ACCESS_KIND) == ACCESS_READ4;
+}
+
 static bool as_wanted(const struct step *s)
 {
 	switch (s->op) {
@@ -175,11 +229,11 @@ static bool as_wanted(const struct step *s)
 		return !((s->got ^ s->want) & ~s->may);
 	case STEP_ACCESS:
 		if (s->vector != s->want_vector)
-			return false;
+			return s->spurious && s->vector == NO_VECTOR;
 		if (s->vector == PF_VECTOR)
 			return s->error == s->want_error && s->cr2 == s->want_cr2;
-		return s->vector != NO_VECTOR || (s->access & ACCESS_KIND) != ACCESS_READ ||
-		       s->got == s->want;
+		return s->vector != NO_VECTOR || !reads(s->access) ||
+		       !((s->got ^ s->want) & ~s->may) || (s->either && s->got == s->want_cr2);
 	default:
 		return s->vector == s->want_vector;
 	}
@@ -198,7 +252,19 @@ void steps_run(void)
 	begins = true;
 }
 
-u32 steps_compared(void)
+bool check_result(const char *what, struct access_result r, u32 vector, u64 error, u64 cr2)
+{
+	bool fine = r.vector == vector;
+
+	compared++;
+	if (vector != NO_VECTOR)
+		fine = fine && r.error == error && r.cr2 == cr2;
+	return check(fine, "%s: vector %x error %x cr2 %lx, wanted %x, %lx, %lx", what, r.vector,
+		     r.error, (unsigned long)r.cr2, vector, (unsigned long)error,
+		     (unsigned long)cr2);
+}
+
+static u32 steps_compared(void)
 {
 	u32 n = compared;
 

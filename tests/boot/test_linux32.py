@@ -100,6 +100,14 @@ def test_without_a_network_an_older_one_will_do(apt, tmp_path):
         ours.busybox()
 
 
+def test_without_apt_the_remedy_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ours, said = packages(tmp_path)
+    with pytest.raises(UsageError, match="need apt"):
+        ours.kernel("686")
+    assert "this machine has no apt" in said
+
+
 @pytest.mark.bochs
 @pytest.mark.parametrize("kernel,paging,cpu", [
     ("686", "ept", "corei7_haswell_4770"),

@@ -61,6 +61,9 @@ class Packages:
 
     def _update(self) -> None:
         self._updated = True
+        if not shutil.which("apt-get"):
+            self._say("this machine has no apt")
+            return
         self._say("reading the package index of the i386 architecture")
         done = subprocess.run(["apt-get", "-q", "update"], capture_output=True, text=True,
                               env=self._env)

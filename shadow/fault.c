@@ -292,6 +292,12 @@ static enum paging_verdict map(struct fault *f, const struct walk_path *path, u6
 		bool linked =
 			(s->spt[ref] & PTE_P) && !(s->spt[ref] & PTE_PS) && s->snap[ref] == entry;
 
+		/* Another processor has changed it since the walk, perhaps just before this table
+		 * was write-protected on the way: then nobody would compare it again. */
+		if (!sp->role.direct && read_guest_entry(sp, index) != entry) {
+			count(s, SHADOW_SPURIOUS);
+			return PAGING_RETRY;
+		}
 		if (level == 1)
 			return map_small(f, ref, entry, gfn);
 		/* What is mapped in small pages already stays so. */

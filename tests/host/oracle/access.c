@@ -161,13 +161,14 @@ static bool looks_allowed(const struct vcpu *v, const struct access *x)
 }
 
 /** See what became of the entries of a path, and log it. One quadword may be several of them. */
-static void check_flags(struct oracle *o, const struct vcpu *v, const struct access *x,
-			const struct outcome *fresh, const struct path *p, const u64 *before)
+static void check_flags(struct oracle *o, const struct vcpu *v, const struct pending *a)
 {
-	bool dirties = x->kind & WALK_WRITE && (fresh->kind <= OUTCOME_MMIO || looks_allowed(v, x));
+	const struct path *p = &a->path;
+	bool dirties = a->x->kind & WALK_WRITE &&
+		       (a->fresh.kind <= OUTCOME_MMIO || looks_allowed(v, a->x));
 
 	for (unsigned i = 0; i < p->depth; i++) {
-		u64 gpa = p->entry[i].gpa & ~7ull, now = memory_quad(o, gpa), was = before[i];
+		u64 gpa = p->entry[i].gpa & ~7ull, now = memory_quad(o, gpa), was = a->before[i];
 		const struct change *last = memory_last_change(o, gpa);
 		u64 may = flags_it_may_set(&v->arch, p, gpa, dirties);
 
@@ -178,7 +179,7 @@ static void check_flags(struct oracle *o, const struct vcpu *v, const struct acc
 			continue;
 		memory_changed(o, gpa, was);
 		if ((now & was) != was || (now ^ was) & ~may) {
-			trace_walks(o, v, x);
+			trace_walks(o, v, a->x);
 			oracle_fail(o, v, "the entry at %llx was %llx and is %llx",
 				    (unsigned long long)gpa, (unsigned long long)was,
 				    (unsigned long long)now);
@@ -211,37 +212,43 @@ static bool flags_set(const struct oracle *o, const struct vcpu *v, const struct
 	return true;
 }
 
-static void compare(struct oracle *o, struct vcpu *v, const struct access *x,
-		    const struct outcome *fresh, const struct path *p, const struct outcome *seen)
+static bool was_so_earlier(const struct pending *a, const struct outcome *seen)
 {
-	bool same = same_outcome(fresh, seen), folded = false;
+	for (unsigned i = 0; i < a->nr_earlier; i++) {
+		if (seen->kind != OUTCOME_ALLOWED && same_outcome(&a->earlier[i], seen))
+			return true;
+	}
+	return false;
+}
+
+/** An access that looks like another one which is allowed ends like that one at a device. */
+static bool as_it_looks(struct oracle *o, const struct vcpu *v, const struct access *x,
+			const struct outcome *seen)
+{
+	struct access explicit = *x;
+	struct outcome other;
+	struct path p;
+
+	if (seen->kind != OUTCOME_MMIO || !looks_allowed(v, x))
+		return false;
+	explicit.kind &= ~WALK_IMPLICIT;
+	other = fresh_walk(o, v, &explicit, &p);
+	return same_outcome(&other, seen);
+}
+
+static void compare(struct oracle *o, struct vcpu *v, const struct pending *a,
+		    const struct outcome *seen)
+{
 	char was[OUTCOME_TEXT], is[OUTCOME_TEXT];
+	bool flags = flags_set(o, v, a->x, &a->path), folded = false;
 
-	if (!same && seen->kind == OUTCOME_MMIO && looks_allowed(v, x)) {
-		struct access explicit = *x;
-		struct outcome other;
-		struct path q;
-
-		explicit.kind &= ~WALK_IMPLICIT;
-		other = fresh_walk(o, v, &explicit, &q);
-		if (same_outcome(&other, seen))
-			return;
-	}
-
-	if (same && (seen->kind != OUTCOME_ALLOWED || flags_set(o, v, x, p)))
+	if (same_outcome(&a->fresh, seen) && (seen->kind != OUTCOME_ALLOWED || flags))
 		return;
-	if (p->odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
+	if (was_so_earlier(a, seen) || as_it_looks(o, v, a->x, seen))
 		return;
-	if (o->interfered) {
-		struct outcome now;
-		struct path q;
-
-		now = fresh_walk(o, v, x, &q);
-		if (same_outcome(&now, seen) &&
-		    (seen->kind != OUTCOME_ALLOWED || flags_set(o, v, x, &q)))
-			return;
-	}
-	if (judge(o, v, x, seen, &folded)) {
+	if (a->path.odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
+		return;
+	if (judge(o, v, a->x, seen, &folded)) {
 		if (folded)
 			o->figures.folded++;
 		else
@@ -249,10 +256,10 @@ static void compare(struct oracle *o, struct vcpu *v, const struct access *x,
 		trace(o, v, "  stale or folded", 0, 0, 0);
 		return;
 	}
-	trace_walks(o, v, x);
-	oracle_fail(o, v, "gva %llx: fresh %s; shadow %s, flags %s", (unsigned long long)x->gva,
-		    outcome_text(fresh, was), outcome_text(seen, is),
-		    flags_set(o, v, x, p) ? "set" : "not all set");
+	trace_walks(o, v, a->x);
+	oracle_fail(o, v, "gva %llx: fresh %s; shadow %s, flags %s", (unsigned long long)a->x->gva,
+		    outcome_text(&a->fresh, was), outcome_text(seen, is),
+		    flags ? "set" : "not all set");
 }
 
 static void count(struct oracle *o, const struct vcpu *v, const struct outcome *out)
@@ -263,6 +270,16 @@ static void count(struct oracle *o, const struct vcpu *v, const struct outcome *
 	f->accesses++;
 	f->by_mode[v->arch.mode]++;
 	++*of[out->kind];
+}
+
+/** What is known of an access beforehand. */
+static void begin(struct oracle *o, const struct vcpu *v, const struct access *x, struct pending *a)
+{
+	a->x = x;
+	a->fresh = fresh_walk(o, v, x, &a->path);
+	for (unsigned i = 0; i < a->path.depth; i++)
+		a->before[i] = memory_quad(o, a->path.entry[i].gpa);
+	o->before_access = o->now;
 }
 
 /** Where another vcpu might store: by preference where it can by what it has cached. */
@@ -301,51 +318,54 @@ static void store_meanwhile(struct oracle *o, struct vcpu *v)
 	data = v->arch.mode == ARCH_OFF ? 0 : tables_entry(o, v, 1 + pick(o, v->arch.top));
 	trace(o, v, "  meanwhile: store %llx at %llx, gva %llx", data, gpa, x.gva);
 	memory_store(o, gpa, &data, 8);
-	o->interfered = true;
 	o->figures.meanwhile++;
 }
 
 void other_vcpus_store(struct oracle *o)
 {
+	struct pending *a = o->pending;
+	u64 before = o->figures.meanwhile;
+
+	/* What the MMU has written so far comes before that. */
+	if (a)
+		check_flags(o, o->running, a);
 	for (unsigned i = 0; i < o->nr_vcpus && !o->stopped; i++) {
 		for (unsigned n = pick(o, 4); &o->vcpu[i] != o->running && n; n--)
 			store_meanwhile(o, &o->vcpu[i]);
 	}
+	if (!a || o->figures.meanwhile == before)
+		return;
+	a->earlier[a->nr_earlier] = a->fresh;
+	a->nr_earlier = MIN(a->nr_earlier + 1, (unsigned)ARRAY_SIZE(a->earlier) - 1);
+	begin(o, o->running, a->x, a);
 }
 
 /** The hypervisor emulates an access to a device: it walks as well, and sets flags. */
 static void emulate(struct oracle *o, const struct vcpu *v, const struct access *x)
 {
-	u64 before[ARCH_MAX_LEVEL];
 	struct walk_regs r = regs_of(v, x);
-	struct outcome fresh;
 	struct walk_result w;
-	struct path p;
+	struct pending a = {.nr_earlier = 0};
 
-	fresh = fresh_walk(o, v, x, &p);
-	for (unsigned i = 0; i < p.depth; i++)
-		before[i] = memory_quad(o, p.entry[i].gpa);
-	o->before_access = o->now;
+	begin(o, v, x, &a);
 	guest_walk(&o->gm, &r, GVA(x->gva), x->kind, &w);
-	check_flags(o, v, x, &fresh, &p, before);
+	check_flags(o, v, &a);
 }
 
 struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 data,
 			     unsigned len)
 {
-	u64 before[ARCH_MAX_LEVEL], gpa;
-	struct outcome fresh, seen;
-	struct path p;
+	struct outcome seen;
+	struct pending a = {.nr_earlier = 0};
+	u64 gpa;
 
-	fresh = fresh_walk(o, v, x, &p);
-	check_walker(o, v, x, &fresh);
-	for (unsigned i = 0; i < p.depth; i++)
-		before[i] = memory_quad(o, p.entry[i].gpa);
-	o->before_access = o->now;
-	o->interfered = false;
+	begin(o, v, x, &a);
+	check_walker(o, v, x, &a.fresh);
+	o->pending = &a;
 	seen = shadow_access(o, v, x);
-	check_flags(o, v, x, &fresh, &p, before);
-	compare(o, v, x, &fresh, &p, &seen);
+	o->pending = NULL;
+	check_flags(o, v, &a);
+	compare(o, v, &a, &seen);
 	count(o, v, &seen);
 
 	if (seen.kind == OUTCOME_FAULT)

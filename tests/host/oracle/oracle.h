@@ -119,6 +119,17 @@ struct outcome {
 /** The page of the hypervisor's that the guest has no MTRR for. */
 #define ANY_TYPE 0xff
 
+/** An access on its way: what is known of it before the MMU has a say. */
+struct pending {
+	const struct access *x;
+	struct outcome fresh;
+	struct path path;
+	u64 before[ARCH_MAX_LEVEL]; /* the quadwords with the path's entries */
+	/* What `fresh` was until other vcpus changed something. */
+	struct outcome earlier[8];
+	unsigned nr_earlier;
+};
+
 struct trace {
 	u64 operation, time, a, b, c;
 	const char *format; /* of a, b and c */
@@ -160,11 +171,11 @@ struct oracle {
 	struct paging_controls controls;
 	struct vcpu vcpu[MAX_VCPUS];
 	unsigned nr_vcpus;
-	struct vcpu *running; /* the one whose exit the MMU handles */
-	bool stopped;	      /* no other is in the guest */
-	bool interfered;      /* another one has stored something meanwhile */
-	u64 left;	      /* operations */
-	u64 lost;	      /* tables that lay where no memory is */
+	struct vcpu *running;	 /* the one whose exit the MMU handles */
+	bool stopped;		 /* no other is in the guest */
+	struct pending *pending; /* the access whose fault the MMU handles */
+	u64 left;		 /* operations */
+	u64 lost;		 /* tables that lay where no memory is */
 	u8 maxphyaddr;
 	bool has_1g, huge;
 	bool keys;    /* CR4.PKE was 1 in 64-bit mode */

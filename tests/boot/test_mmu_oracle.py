@@ -72,6 +72,8 @@ PLANTS = {
         "sync.c", "__atomic_fetch_and(&s->spt[ref], ~PTE_W, __ATOMIC_SEQ_CST);", ";"),
     "protected table compared before other vcpus know": (
         "sync.c", "\twant_flush_all(s);\n\tflush_now(s);\n", "\twant_flush_all(s);\n"),
+    "an entry that other vcpus changed since the walk installed": (
+        "fault.c", "if (!sp->role.direct && read_guest_entry(sp, index) != entry) {", "if (false) {"),
     "write protection lost in a new entry": (
         "entry.h", "if (*head & HEAD_PROTECTED)\n\t\tspte &= ~PTE_W;", ""),
     "an emulated write not noticed": (

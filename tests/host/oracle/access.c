@@ -160,8 +160,7 @@ static bool looks_allowed(const struct vcpu *v, const struct access *x)
 	return v->arch.smap && x->kind & WALK_IMPLICIT && x->ac && x->cpl < 3;
 }
 
-/** See what became of the entries of a path, and log it. One quadword may be several of them. */
-static void check_flags(struct oracle *o, const struct vcpu *v, const struct pending *a)
+void access_check_flags(struct oracle *o, const struct vcpu *v, const struct pending *a)
 {
 	const struct path *p = &a->path;
 	bool dirties = a->x->kind & WALK_WRITE &&
@@ -187,7 +186,7 @@ static void check_flags(struct oracle *o, const struct vcpu *v, const struct pen
 	}
 }
 
-static bool same_outcome(const struct outcome *a, const struct outcome *b)
+bool same_outcome(const struct outcome *a, const struct outcome *b)
 {
 	if (a->kind != b->kind)
 		return false;
@@ -196,10 +195,8 @@ static bool same_outcome(const struct outcome *a, const struct outcome *b)
 	return a->kind == OUTCOME_FAULT ? a->pferr == b->pferr : a->at == b->at;
 }
 
-/** After an access with the fresh outcome: are the flags set that it must have set? Of one to a
- *  device they will be when the instruction is emulated. */
-static bool flags_set(const struct oracle *o, const struct vcpu *v, const struct access *x,
-		      const struct path *p)
+bool flags_set(const struct oracle *o, const struct vcpu *v, const struct access *x,
+	       const struct path *p)
 {
 	for (unsigned i = 0; i < p->depth; i++) {
 		u64 must = PTE_A;
@@ -272,72 +269,13 @@ static void count(struct oracle *o, const struct vcpu *v, const struct outcome *
 	++*of[out->kind];
 }
 
-/** What is known of an access beforehand. */
-static void begin(struct oracle *o, const struct vcpu *v, const struct access *x, struct pending *a)
+void access_begin(struct oracle *o, const struct vcpu *v, const struct access *x, struct pending *a)
 {
 	a->x = x;
 	a->fresh = fresh_walk(o, v, x, &a->path);
 	for (unsigned i = 0; i < a->path.depth; i++)
 		a->before[i] = memory_quad(o, a->path.entry[i].gpa);
 	o->before_access = o->now;
-}
-
-/** Where another vcpu might store: by preference where it can by what it has cached. */
-static u64 storable_gva(struct oracle *o, const struct vcpu *v)
-{
-	const struct cached *c = &v->tlb[pick(o, TLB_SIZE)];
-	u64 gpa = TABLES_GPA + pick(o, TABLE_PAGES) * PAGE_SIZE + pick(o, 8) * 8;
-
-	switch (pick(o, 4)) {
-	case 0:
-		return v->recent[pick(o, NR_RECENT)] & ~7ull;
-	case 1:
-		return tables_window(v, gpa);
-	default:
-		return c->gva + (c->size > PAGE_SIZE ? gpa % c->size : gpa % PAGE_SIZE);
-	}
-}
-
-/** A store by another vcpu. Nothing is done where it would exit, for then it waits. */
-static void store_meanwhile(struct oracle *o, struct vcpu *v)
-{
-	struct access x = {.gva = storable_gva(o, v), .kind = WALK_WRITE};
-	struct outcome seen, fresh;
-	struct path p;
-	bool folded;
-	u64 data, gpa;
-
-	if (hw_access(o, v, &x, &seen) != HW_DONE || !memory_gpa_of(o, seen.at, &gpa))
-		return;
-	fresh = fresh_walk(o, v, &x, &p);
-	if (!(same_outcome(&fresh, &seen) && flags_set(o, v, &x, &p)) &&
-	    !judge(o, v, &x, &seen, &folded)) {
-		trace_walks(o, v, &x);
-		oracle_fail(o, v, "meanwhile, a store to %llx", (unsigned long long)x.gva);
-	}
-	data = v->arch.mode == ARCH_OFF ? 0 : tables_entry(o, v, 1 + pick(o, v->arch.top));
-	trace(o, v, "  meanwhile: store %llx at %llx, gva %llx", data, gpa, x.gva);
-	memory_store(o, gpa, &data, 8);
-	o->figures.meanwhile++;
-}
-
-void other_vcpus_store(struct oracle *o)
-{
-	struct pending *a = o->pending;
-	u64 before = o->figures.meanwhile;
-
-	/* What the MMU has written so far comes before that. */
-	if (a)
-		check_flags(o, o->running, a);
-	for (unsigned i = 0; i < o->nr_vcpus && !o->stopped; i++) {
-		for (unsigned n = pick(o, 4); &o->vcpu[i] != o->running && n; n--)
-			store_meanwhile(o, &o->vcpu[i]);
-	}
-	if (!a || o->figures.meanwhile == before)
-		return;
-	a->earlier[a->nr_earlier] = a->fresh;
-	a->nr_earlier = MIN(a->nr_earlier + 1, (unsigned)ARRAY_SIZE(a->earlier) - 1);
-	begin(o, o->running, a->x, a);
 }
 
 /** The hypervisor emulates an access to a device: it walks as well, and sets flags. */
@@ -347,9 +285,9 @@ static void emulate(struct oracle *o, const struct vcpu *v, const struct access 
 	struct walk_result w;
 	struct pending a = {.nr_earlier = 0};
 
-	begin(o, v, x, &a);
+	access_begin(o, v, x, &a);
 	guest_walk(&o->gm, &r, GVA(x->gva), x->kind, &w);
-	check_flags(o, v, &a);
+	access_check_flags(o, v, &a);
 }
 
 struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 data,
@@ -357,19 +295,20 @@ struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct acce
 {
 	struct outcome seen;
 	struct pending a = {.nr_earlier = 0};
-	u64 gpa;
+	u64 begun = ++o->now, gpa;
 
-	begin(o, v, x, &a);
+	access_begin(o, v, x, &a);
 	check_walker(o, v, x, &a.fresh);
+	other_vcpus_prepare(o, &a.path);
 	o->pending = &a;
 	seen = shadow_access(o, v, x);
 	o->pending = NULL;
-	check_flags(o, v, &a);
+	access_check_flags(o, v, &a);
 	compare(o, v, &a, &seen);
 	count(o, v, &seen);
 
 	if (seen.kind == OUTCOME_FAULT)
-		v->invalidated[v->nr_invalidated++] = (struct invalidation){++o->now, x->gva, true};
+		v->invalidated[v->nr_invalidated++] = (struct invalidation){begun, x->gva, true};
 	if (seen.kind == OUTCOME_MMIO)
 		emulate(o, v, x);
 	if (seen.kind == OUTCOME_ALLOWED && x->kind & WALK_WRITE &&

@@ -7,10 +7,12 @@
  *   land.c       where a guest-physical address is, and its memory type; EPT
  *   processor.c  walks the shadow tables, with a TLB and paging-structure caches
  *   access.c     one access through all three, compared
+ *   others.c     what other vcpus do meanwhile
  *   judge.c      is an outcome that differs from the fresh one explained by stale entries?
  *   leaves.c     every leaf of the shadow tables, judged as if it were accessed
  *   tables.c     page tables made and changed at random
  *   guest.c      what the guest does: the operations
+ *   modify.c     those that modify page tables
  *   world.c      a machine for some thousand operations, and the run
  *   trace.c      what is said of a failure
  */
@@ -253,8 +255,21 @@ struct outcome fresh_walk(struct oracle *o, const struct vcpu *v, const struct a
 struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct access *x, u64 data,
 			     unsigned len);
 
-/** While the MMU works for one vcpu, another may be in the guest and store something, if the
- *  processor lets it: called before each invalidation takes effect. */
+/** What is known of an access beforehand. */
+void access_begin(struct oracle *o, const struct vcpu *v, const struct access *x,
+		  struct pending *a);
+/** See what became of the entries of its path, and log it. One quadword may be several of them. */
+void access_check_flags(struct oracle *o, const struct vcpu *v, const struct pending *a);
+bool same_outcome(const struct outcome *a, const struct outcome *b);
+/** After an access with the fresh outcome: are the flags set that it must have set? Of one to a
+ *  device they will be when the instruction is emulated. */
+bool flags_set(const struct oracle *o, const struct vcpu *v, const struct access *x,
+	       const struct path *p);
+
+/* others.c */
+/** Other vcpus have cached where the entries are that the MMU is about to work with. */
+void other_vcpus_prepare(struct oracle *o, const struct path *p);
+/** They store something: called before each invalidation takes effect. */
 void other_vcpus_store(struct oracle *o);
 
 /* judge.c */
@@ -278,6 +293,17 @@ u64 tables_data_page(struct oracle *o);
 /* guest.c */
 void guest_operation(struct oracle *o);
 void guest_load(struct oracle *o, struct vcpu *v);
+void guest_invlpg(struct oracle *o, struct vcpu *v, u64 gva);
+/** An address, preferably one that was of interest lately. */
+u64 guest_gva(struct oracle *o, struct vcpu *v);
+struct access guest_access(struct oracle *o, struct vcpu *v, u64 gva);
+
+/* modify.c: operations */
+void op_modify(struct oracle *o, struct vcpu *v);
+void op_rights(struct oracle *o, struct vcpu *v);
+void op_split(struct oracle *o, struct vcpu *v);
+void op_copy(struct oracle *o, struct vcpu *v);
+void op_recycle(struct oracle *o, struct vcpu *v);
 
 /* trace.c */
 #define OUTCOME_TEXT 64

@@ -106,20 +106,22 @@ void test_pse(void)
 	say_count("pse");
 }
 
-#define PAGES 24u /* addresses of the mixture: three for each of eight page tables */
-#define TABLES (PAGES / 3)
+#define TABLES 8u
+#define PER_TABLE 3u /* pages of each that are looked at */
+#define PAGES (TABLES * PER_TABLE)
 #define STEPS_DEFAULT 4000u
 #define THOROUGH 25u
 
-/** The tables as they have to be after the steps so far. Entries above the lowest level have A set
- *  always, so that nothing is left to the processor. */
+/** The tables as they have to be after the steps so far. Entries that lead to tables have A set
+ * always, so that nothing is left to the processor. */
 static struct mixture {
 	struct world w;
 	struct controls c;
-	u64 addr[PAGES], slot[PAGES], directory_slot[PAGES];
-	u64 entry[PAGES], directory[TABLES];
-	u64 upper[MAX_LEVELS + 1];
-	u64 frame[4];
+	u64 upper[MAX_LEVELS + 1], frame[4], large;
+	u64 slot[PAGES], entry[PAGES]; /* of page tables */
+	/* The directory: its entries, and the number of the table that each leads to. */
+	u64 directory_slot[TABLES], directory[TABLES], table[TABLES];
+	unsigned leads_to[TABLES];
 } mix;
 
 static u64 random_state;
@@ -132,36 +134,49 @@ static u64 random_bits(void)
 	return random_state >> 11;
 }
 
+/** The address of a page by an entry of the directory. */
+static u64 mix_addr(unsigned directory, unsigned page)
+{
+	return mix.w.window + (directory + 1) * BIT(level_shift(mix.c.mode, 2)) + page * PAGE_SIZE;
+}
+
 static void mixture_build(enum paging_mode mode)
 {
 	arena_reset();
 	world_build(&mix.w, mode);
 	mix.w.c.efer = has.nx && mode != MODE_32 ? EFER_NX : 0;
+	mix.w.c.cr4 |= mode == MODE_32 ? X86_CR4_PSE : 0;
 	mix.c = mix.w.c;
+	mix.large = mode == MODE_32 ? FRAME_4M : FRAME_2M;
 	random_state = 0x9e3779b97f4a7c15 + mode;
 	for (unsigned i = 0; i < ARRAY_SIZE(mix.frame); i++)
 		mix.frame[i] = frame_new();
+	for (unsigned i = 0; i < PER_TABLE; i++)
+		frame_mark(mix.large + (WINDOW_PTE + i) * PAGE_SIZE);
 	for (unsigned i = 0; i < PAGES; i++) {
-		u64 table = i / 3, size = BIT(level_shift(mode, 2));
+		unsigned table = i / PER_TABLE;
+		u64 addr = mix_addr(table, i % PER_TABLE);
 
-		mix.addr[i] = mix.w.window + (table + 1) * size + i % 3 * PAGE_SIZE;
 		mix.entry[i] = mix.frame[i % ARRAY_SIZE(mix.frame)] | OPEN;
-		world_map(&mix.w, mix.addr[i], mix.entry[i], 1);
-		mix.slot[i] = world_slot(&mix.w, mix.addr[i], 1);
-		mix.directory_slot[i] = world_slot(&mix.w, mix.addr[i], 2);
-		mix.directory[table] = entry_read(mode, mix.directory_slot[i]);
+		world_map(&mix.w, addr, mix.entry[i], 1);
+		mix.slot[i] = world_slot(&mix.w, addr, 1);
+		mix.table[table] = mix.slot[i] & PAGE_MASK;
+		mix.directory_slot[table] = world_slot(&mix.w, addr, 2);
+		mix.directory[table] = mix.table[table] | OPEN;
+		mix.leads_to[table] = table;
 	}
 	for (unsigned level = 3; level <= mode_info[mode].levels; level++)
 		mix.upper[level] = entry_read(mode, mix.w.slot[level]);
 	steps_begin(&mix.w);
 }
 
-static void mix_access(unsigned i)
+static void mix_access(unsigned directory, unsigned page)
 {
-	u64 entry[MAX_LEVELS + 1] = {0, mix.entry[i], mix.directory[i / 3], mix.upper[3],
+	unsigned i = mix.leads_to[directory] * PER_TABLE + page;
+	u64 entry[MAX_LEVELS + 1] = {0, mix.entry[i], mix.directory[directory], mix.upper[3],
 				     mix.upper[4]};
 	u32 access = (u32)(random_bits() % NR_ACCESS_KINDS) | (random_bits() & 1 ? USER : 0);
-	u64 addr = mix.addr[i] + random_bits() % 512 * 8;
+	u64 addr = mix_addr(directory, page) + random_bits() % 512 * 8;
 	struct verdict v;
 
 	if (mix.c.cr4 & X86_CR4_SMAP && random_bits() & 1)
@@ -172,7 +187,9 @@ static void mix_access(unsigned i)
 	else
 		step_works(access, addr, v.phys);
 	mix.entry[i] = v.after[1];
+	mix.directory[directory] = v.after[2];
 	step_load(mix.slot[i], mix.entry[i], 0);
+	step_load(mix.directory_slot[directory], mix.directory[directory], 0);
 }
 
 static u64 random_rights(void)
@@ -184,29 +201,41 @@ static u64 random_rights(void)
 	       (random_bits() & 3 ? PTE_U : 0) | (random_bits() & 7 ? 0 : nx);
 }
 
-/** Another entry: INVLPG if need be. */
+static u64 random_flags(void)
+{
+	return random_bits() & (PTE_A | PTE_D | PTE_G | PTE_PCD);
+}
+
+/** Another entry in a page table, which several entries of the directory may lead to: INVLPG, if
+ * need be. */
 static void mix_entry(unsigned i)
 {
 	u64 old = mix.entry[i];
-	u64 new = mix.frame[random_bits() % ARRAY_SIZE(mix.frame)] | random_rights() |
-		  (random_bits() & (PTE_A | PTE_D | PTE_G | PTE_PCD));
 
-	mix.entry[i] = new;
-	step_store(mix.slot[i], new);
-	if (old & PTE_P)
-		step_invlpg(mix.addr[i]);
+	mix.entry[i] =
+		mix.frame[random_bits() % ARRAY_SIZE(mix.frame)] | random_rights() | random_flags();
+	step_store(mix.slot[i], mix.entry[i]);
+	for (unsigned n = 0; n < TABLES && old & PTE_P; n++) {
+		if (mix.leads_to[n] == i / PER_TABLE)
+			step_invlpg(mix_addr(n, i % PER_TABLE));
+	}
 }
 
-/** Other rights for a table: INVLPG of all its pages. */
-static void mix_directory(unsigned i)
+/** Another table or a large page, and other rights: INVLPG of all pages there. */
+static void mix_directory(unsigned directory)
 {
-	unsigned table = i / 3;
-	u64 new = (mix.directory[table] & PTE_ADDRESS) | random_rights() | PTE_A;
+	u64 new;
 
-	mix.directory[table] = new;
-	step_store(mix.directory_slot[i], new);
-	for (unsigned n = 0; n < 3; n++)
-		step_invlpg(mix.addr[table * 3 + n]);
+	if (random_bits() & 3) {
+		mix.leads_to[directory] = (unsigned)(random_bits() % TABLES);
+		new = mix.table[mix.leads_to[directory]] | random_rights() | PTE_A;
+	} else {
+		new = mix.large | random_rights() | random_flags() | PTE_PS;
+	}
+	mix.directory[directory] = new;
+	step_store(mix.directory_slot[directory], new);
+	for (unsigned page = 0; page < PER_TABLE; page++)
+		step_invlpg(mix_addr(directory, page));
 }
 
 /** SMAP without CR0.WP is the case folded-smap. */
@@ -249,11 +278,11 @@ static void mixture_in(enum paging_mode mode)
 		if (what == 0)
 			mix_control();
 		else if (what == 1)
-			mix_directory(i);
+			mix_directory(i % TABLES);
 		else if (what < 8)
 			mix_entry(i);
 		else
-			mix_access(i);
+			mix_access(i / PER_TABLE, i % PER_TABLE);
 		/* The list ends with its world: the next one begins in the first state again. */
 		if (!steps_room()) {
 			steps_run();

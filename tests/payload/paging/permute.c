@@ -203,13 +203,17 @@ static void with_all_controls(enum paging_mode mode, check_fn *fn)
 	for (unsigned level = 1; level <= mode_info[mode].levels; level++)
 		open[level] = entry_read(mode, w.slot[level]);
 	for (unsigned i = 0; i < BIT(5); i++) {
-		if ((i & BIT(1) && !has.smep) || (i & BIT(2) && !has.smap) ||
-		    (i & BIT(3) && (!has.nx || mode == MODE_32)) || (i & BIT(4) && mode != MODE_32))
+		bool nx = i & BIT(3);
+
+		/* SMAP and NX have nothing to do with each other: once is enough. */
+		if ((i & BIT(1) && !has.smep) ||
+		    (i & BIT(2) && (!has.smap || (has.nx && mode != MODE_32 && !nx))) ||
+		    (nx && (!has.nx || mode == MODE_32)) || (i & BIT(4) && mode != MODE_32))
 			continue;
 		w.c.cr0 = (w.c.cr0 & ~X86_CR0_WP) | (i & BIT(0) ? X86_CR0_WP : 0);
 		w.c.cr4 = cr4 | (i & BIT(1) ? X86_CR4_SMEP : 0) | (i & BIT(2) ? X86_CR4_SMAP : 0) |
 			  (i & BIT(4) ? X86_CR4_PSE : 0);
-		w.c.efer = i & BIT(3) ? EFER_NX : 0;
+		w.c.efer = nx ? EFER_NX : 0;
 		steps_begin(&w);
 		fn(&w, open);
 		steps_run();

@@ -48,8 +48,6 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 		__asm__ volatile("int $2" ::: "memory");
 		return EXIT_RETRY;
 	}
-	if (vector != DF_VECTOR) /* for which the bit is undefined */
-		vcpu_undo_nmi_unblocking(v, info);
 	switch (vector) {
 	case PF_VECTOR:
 		return handle_page_fault(v);

@@ -16,6 +16,10 @@ enum exit_action handle_page_fault(struct vcpu *v)
 
 	switch (p->ops->page_fault(p, v->index, vcpu_own_walk_regs(v), gva, pferr, &f)) {
 	case PAGING_RETRY:
+		/* An IRET that faulted has unblocked NMIs, for the guest's handler too. Not so
+		 * where the IRET is made once more, and the guest has seen no fault
+		 * (section 32.7.1.2). */
+		vcpu_undo_nmi_unblocking(v, vmcs_read32(VM_EXIT_INTR_INFO));
 		return EXIT_RETRY;
 	case PAGING_REFLECT:
 		event_page_fault(v, gva, f.pferr);

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # machine for all: no deadline timer (a bare kernel switches it off by the microcode's version),
 # clocks that need no calibration, and string instructions as on the bare emulator (docs/bench.md,
 # "What makes them comparable").
-CMDLINE = ("norandmaps nokaslr clearcpuid=rdrand,rdseed,erms,rep_good lapic=notscdeadline "
+CMDLINE = ("norandmaps nokaslr clearcpuid=rdrand,rdseed,erms,fsrm,rep_good lapic=notscdeadline "
            f"clocksource=tsc tsc=reliable tsc_early_khz={bochs.IPS // 1000} mitigations=off")
 # The emulator's firmware has no ACPI tables, and Tallyvisor's guest no PCI. The small kernel does
 # without both in all modes; a stock one would leave its local APIC alone without ACPI.

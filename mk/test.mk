@@ -6,7 +6,7 @@ TEST_FUZZ_TIME ?= 5
 CLANG_FORMAT ?= clang-format
 C_FILES = $(wildcard $(addsuffix /*.[ch],include lib vmx guest ept shadow boot vmm tools/guest tools/bench/guest \
 	tests/host tests/host/oracle tests/fuzz \
-	tests/payload/*))
+	tests/payload/* tests/boot/guest))
 
 .PHONY: test
 test:

@@ -67,3 +67,4 @@ def test_on_shadow_page_tables(run, cpu, options):
     got = run(paging="shadow", engine="bochs", cpu=cpu, timeout=300, mem=64, kernel=ELF,
               options=options)
     judge(got, cpu)
+    assert (got.last_run["paging_counters"]["reclaims"] > 1000) == bool(options)

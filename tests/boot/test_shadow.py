@@ -9,7 +9,7 @@ import pytest
 from conftest import BUILD, ROOT
 from test_ept import OURS, rows, tables
 from test_features import NAMES, flags
-from test_models import MODES, MODES_CHECKS, checks, small_kernel
+from test_models import MODELS, MODES, MODES_CHECKS, checks, small_kernel
 from test_reset import check as check_lives
 from test_reset import live
 
@@ -18,9 +18,13 @@ pytestmark = pytest.mark.bochs
 SHADOW = dict(paging="shadow", engine="bochs", timeout=400)
 HASWELL, PENRYN = "corei7_haswell_4770", "core2_penryn_t9600"
 TLB = BUILD / "payload" / "tlb.elf"
+PRESSURE = ROOT / "tests/boot/guest/pressure.c"
 # What EPT would have brought, and what the oldest model has not got.
 EPT_FEATURES = {"ept", "unrestricted-guest", "ept-2m", "ept-1g", "ept-ad", "pml"}
 NOT_IN_PENRYN = {"vpid", "preemption-timer", "load-efer", "load-pat", "rdtscp", "invpcid"}
+POOL = re.compile(r"^tallyvisor: shadow: a pool of (\d+) MiB for (\d+) tables$", re.MULTILINE)
+ALL_WELL = re.compile(r"^pressure: (\d+) processes with (\d+) page tables each: all as it should be$",
+                      re.MULTILINE)
 ISOLATION = re.compile(r"^tallyvisor: shadow: (\d+) x 1 GiB, (\d+) x 2 MiB, (\d+) x 4 KiB pages in "
                        r"\d+ tables; all lead into guest memory$", re.MULTILINE)
 
@@ -28,6 +32,35 @@ ISOLATION = re.compile(r"^tallyvisor: shadow: (\d+) x 1 GiB, (\d+) x 2 MiB, (\d+
 def small():
     kernel = small_kernel()
     return {"kernel": kernel} if kernel else {}
+
+
+@pytest.fixture
+def with_program(tmp_path):
+    """with_program(source) compiles a program for the guest; what it returns is the runner's --build."""
+    def call(source):
+        build = tmp_path / "build"
+        (build / "guest").mkdir(parents=True)
+        for name in ("tallyvisor.efi", "cache", "guest/exitstat"):
+            (build / name).symlink_to((BUILD / name).resolve())
+        subprocess.run(["gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o",
+                        build / "guest" / source.stem, source], check=True)
+        return build
+    return call
+
+
+def check_counters(run):
+    """What has to add up does: exits by reason and within a reason, and what came of page faults."""
+    reasons = {row["name"]: row["count"] for row in run["reasons"]}
+    assert run["exits_total"] == sum(reasons.values())
+    assert sum(run["exceptions"].values()) == reasons["EXCEPTION_NMI"]
+    assert sum(run["cr_accesses"].values()) == reasons["CR_ACCESS"]
+    counters = run["paging_counters"]
+    assert counters["faults"] == run["exceptions"]["#PF"] == sum(
+        counters[name] for name in ("fills", "reflected", "mmio", "write-protect", "spurious"))
+    assert counters["invlpg"] >= counters["invlpg-mapped"]
+    assert counters["loads"] > counters["roots-cached"] > 0
+    assert counters["tables"] >= counters["zaps"] >= counters["reclaims"]
+    return counters
 
 
 def check_linux(got):
@@ -39,6 +72,7 @@ def check_linux(got):
     assert guests == theirs
     end = rows(tables(got.serial, "end", OURS)[0])
     assert {r["nr"]: (r["name"], r["count"], r["cycles"]) for r in got.last_run["reasons"]} == end
+    check_counters(got.last_run)
     names = {name for name, _, _ in end.values()}
     assert {"EXCEPTION_NMI", "INVLPG", "CR_ACCESS"} <= names
     assert not {"EPT_VIOLATION", "EPT_MISCONFIG", "TRIPLE_FAULT"} & names
@@ -60,6 +94,23 @@ def test_the_stock_kernel(run):
     assert "VM exits while 'ls /' ran:" in got.serial
     assert got.last_run["idle_cycles"] > 50_000_000  # it slept, and was woken
     assert "tallyvisor: shadow: a pool of 16 MiB for" in got.serial
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_other_processors_with_ept(run, with_program, model):
+    """SMAP from Skylake-X on, XSAVES, and what Tallyvisor hides from Linux there."""
+    wanted, unwanted = (set(words.split()) for words in MODELS[model])
+    got = run(**SHADOW, **small(), cpu=model, mem=128, build=with_program(PRESSURE),
+              guest_run="; ".join([
+                  "pressure", "exitstat --verify", "grep -m1 ^flags /proc/cpuinfo",
+                  "echo complaints; dmesg | grep -ci 'call trace\\|bug:\\|xsave consistency'"]))
+    check_linux(got)
+    used, seen = set(got.last_run["features"]), flags(got.serial)
+    assert got.stats["cpu"] == model and wanted | {"pat"} <= seen and not unwanted & seen
+    assert NOT_IN_PENRYN - {"invpcid"} <= used
+    assert ALL_WELL.search(got.serial)
+    assert re.search(r"^complaints\n0$", got.serial, re.MULTILINE)
+    assert re.search(r"; TSC (99|100)\.\d{3} MHz;", got.serial)
 
 
 @pytest.mark.parametrize("cpu,options", [
@@ -141,16 +192,31 @@ def test_where_no_memory_is(run, word, what):
     assert "it runs on shadow page tables: its own cr3 is 4" in got.serial
 
 
-def test_a_user_process_cannot_invalidate(run, tmp_path):
+def test_a_user_process_cannot_invalidate(run, tmp_path, with_program):
     """INVPCID in ring 3 is #GP; Bochs 2.7 exits without having checked the privilege level."""
-    build = tmp_path / "build"
-    (build / "guest").mkdir(parents=True)
-    for name in ("tallyvisor.efi", "cache"):
-        (build / name).symlink_to((BUILD / name).resolve())
     source = tmp_path / "inv.c"
     source.write_text('int main(void)\n{\n\tlong long d[2] = {0, 0};\n\t__asm__ volatile('
                       '"invpcid (%0), %1" ::"r"(d), "r"(2l) : "memory");\n\treturn 0;\n}\n')
-    subprocess.run(["gcc", "-O1", "-static", "-o", build / "guest/inv", source], check=True)
-    got = run(**SHADOW, **small(), build=build, mem=128, guest_run="inv; echo status $?")
+    got = run(**SHADOW, **small(), build=with_program(source), mem=128,
+              guest_run="inv; echo status $?")
     assert got.exit_code == 0
     assert re.search(r"^status 139$", got.serial, re.MULTILINE)  # SIGSEGV
+
+
+def test_linux_with_the_smallest_pool(run, with_program):
+    """Ten times as many page tables in use as there are shadow pages: they make room for each other, and
+    the guest cannot tell."""
+    got = run(**SHADOW, **small(), mem=128, options="shadow_pool=1",
+              build=with_program(PRESSURE),
+              guest_run="; ".join(["pressure", "i=0; while [ $i -lt 40 ]; do /bin/true || echo bad; "
+                                   "i=$((i+1)); done; echo loops $i", "exitstat --verify"]))
+    check_linux(got)
+    processes, tables_each = map(int, ALL_WELL.search(got.serial).groups())
+    assert re.search(r"^loops 40$", got.serial, re.MULTILINE) and "bad" not in got.shown
+    mib, pool = map(int, POOL.search(got.serial).groups())
+    assert mib == 1 and 63 <= pool < processes * tables_each / 10
+    counters = check_counters(got.last_run)
+    # Each time round, each process needs all its tables, of which the pool holds a part.
+    assert counters["reclaims"] > 5 * processes * tables_each
+    # What was made and not taken down is there: no more than there can be, and the pool is full.
+    assert pool / 2 < counters["tables"] - counters["zaps"] <= pool

@@ -67,4 +67,5 @@ def test_on_shadow_page_tables(run, cpu, options):
     got = run(paging="shadow", engine="bochs", cpu=cpu, timeout=300, mem=64, kernel=ELF,
               options=options)
     judge(got, cpu)
-    assert (got.last_run["paging_counters"]["reclaims"] > 1000) == bool(options)
+    # Case `endless` makes more page tables than even the pool of 4 MiB has shadow pages.
+    assert got.last_run["paging_counters"]["reclaims"] > 1000

@@ -133,6 +133,58 @@ static inline u8 inb(u16 port)
 	return value;
 }
 
+static inline u64 read_cr0(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(value)::"memory");
+	return value;
+}
+
+static inline void write_cr0(u64 value)
+{
+	__asm__ volatile("mov %0, %%cr0" ::"r"(value) : "memory");
+}
+
+static inline u64 read_cr2(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(value)::"memory");
+	return value;
+}
+
+static inline u64 read_cr3(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(value)::"memory");
+	return value;
+}
+
+static inline void write_cr3(u64 value)
+{
+	__asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory");
+}
+
+static inline u64 read_cr4(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr4, %0" : "=r"(value)::"memory");
+	return value;
+}
+
+static inline void write_cr4(u64 value)
+{
+	__asm__ volatile("mov %0, %%cr4" ::"r"(value) : "memory");
+}
+
+static inline void invlpg(u64 addr)
+{
+	__asm__ volatile("invlpg (%0)" ::"r"(addr) : "memory");
+}
+
 static inline u64 rdmsr(u32 msr)
 {
 	u32 low, high;

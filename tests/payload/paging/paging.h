@@ -289,50 +289,6 @@ void world_leave(void);
 /** One access in the 64-bit world that was entered. */
 struct access_result access_now(u32 access, u64 addr, u64 value);
 
-static inline u64 read_cr0(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%cr0, %0" : "=r"(value)::"memory");
-	return value;
-}
-
-static inline void write_cr0(u64 value)
-{
-	__asm__ volatile("mov %0, %%cr0" ::"r"(value) : "memory");
-}
-
-static inline u64 read_cr3(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%cr3, %0" : "=r"(value)::"memory");
-	return value;
-}
-
-static inline void write_cr3(u64 value)
-{
-	__asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory");
-}
-
-static inline u64 read_cr4(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%cr4, %0" : "=r"(value)::"memory");
-	return value;
-}
-
-static inline void write_cr4(u64 value)
-{
-	__asm__ volatile("mov %0, %%cr4" ::"r"(value) : "memory");
-}
-
-static inline void invlpg(u64 addr)
-{
-	__asm__ volatile("invlpg (%0)" ::"r"(addr) : "memory");
-}
-
 /* The cases. */
 
 /** Run `fn` in a world of each mode that has page tables, with CR0.WP, and with CR4.PSE in 32-bit

@@ -35,45 +35,6 @@ struct desc {
 	u64 pcid, gva;
 };
 
-static inline u64 read_cr3(void)
-{
-	u64 v;
-
-	__asm__ volatile("mov %%cr3, %0" : "=r"(v)::"memory");
-	return v;
-}
-
-static inline void write_cr3(u64 v)
-{
-	__asm__ volatile("mov %0, %%cr3" ::"r"(v) : "memory");
-}
-
-static inline u64 read_cr4(void)
-{
-	u64 v;
-
-	__asm__ volatile("mov %%cr4, %0" : "=r"(v)::"memory");
-	return v;
-}
-
-static inline void write_cr4(u64 v)
-{
-	__asm__ volatile("mov %0, %%cr4" ::"r"(v) : "memory");
-}
-
-static inline u64 read_cr2(void)
-{
-	u64 v;
-
-	__asm__ volatile("mov %%cr2, %0" : "=r"(v)::"memory");
-	return v;
-}
-
-static inline void invlpg(u64 gva)
-{
-	__asm__ volatile("invlpg (%0)" ::"r"(gva) : "memory");
-}
-
 /** The vector, or NO_FAULT. */
 static s64 invpcid(u64 type, const void *desc)
 {

@@ -87,7 +87,8 @@ static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)
 	return sp;
 }
 
-static inline u64 frame_of_cr3(const struct shadow *s, u64 cr3)
+/** The frame in CR3 or a PDPTE. */
+static inline u64 frame_of(const struct shadow *s, u64 cr3)
 {
 	return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;
 }
@@ -97,7 +98,6 @@ static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, uns
 		       union role *role)
 {
 	const struct walk_regs *r = &vc->regs;
-	u64 mask = ((1ull << s->maxphyaddr) - 1) & PAGE_MASK;
 
 	*role = vc->role;
 	if (!vc->paging) {
@@ -106,10 +106,10 @@ static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, uns
 	}
 	switch (vc->role.mode) {
 	case MODE_4LEVEL:
-		*gfn = frame_of_cr3(s, r->cr3);
+		*gfn = frame_of(s, r->cr3);
 		return i == 0;
 	case MODE_PAE:
-		*gfn = (r->pdpte[i] & mask) >> PAGE_SHIFT;
+		*gfn = frame_of(s, r->pdpte[i]);
 		return r->pdpte[i] & PTE_P;
 	default:
 		role->quadrant = i & 3;
@@ -173,7 +173,7 @@ hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
 		set_roots(s, vc);
 	} else if (vc->levels == 4) {
 		vc->regs.cr3 = r->cr3;
-		set_root(s, vc, 0, get_root(s, frame_of_cr3(s, r->cr3), vc->role));
+		set_root(s, vc, 0, get_root(s, frame_of(s, r->cr3), vc->role));
 	} else {
 		vc->regs = *r;
 		set_roots(s, vc);

@@ -31,7 +31,7 @@
 #define SPTE_PAT_LARGE BIT(12)
 #define SPTE_PKEY_MASK (15ull << 59)
 
-/** The processor's IA32_PAT in this mode: entry n is memory type shadow_pat_type[n]. Entries 0, 2
+/** The processor's IA32_PAT in this mode: byte n is a memory type, see pat_index_of(). Entries 0, 2
  *  and 3 are those of a reset, and 1 is what the host's own page tables use for the screen. */
 #define SHADOW_PAT 0x0007050400070106ull
 
@@ -90,7 +90,7 @@ struct shadow_page {
 	u32 unsync[2]; /* of a root: heads of the lists of its own unsync pages */
 	u64 synced[2]; /* ... and the operation that compared them last */
 	u16 present;   /* entries */
-	u16 pins;      /* vcpus that have it as a root, or somebody who is about to use it */
+	u16 pins;      /* vcpus that have it as a root */
 	u16 clean;     /* times in a row that a comparison found nothing */
 	u16 patience;  /* times until the guest's table is write-protected */
 	bool used;
@@ -111,11 +111,10 @@ struct shadow_link {
 
 /** 2 MiB of guest-physical space. */
 struct shadow_region {
-	u32 head;  /* large entries that map it */
-	u16 small; /* reasons to map it in small pages: protected tables, holes */
-	u8 fit;	   /* enum region_fit */
-	const u64 *
-		types; /* the row of shadow.type_bits for all of it; NULL: unknown, or it differs */
+	u32 head;	  /* large entries that map it */
+	u16 small;	  /* reasons to map it in small pages: protected tables, holes */
+	u8 fit;		  /* enum region_fit */
+	const u64 *types; /* its row of shadow.type_bits; NULL: unknown, or it has several */
 };
 
 enum region_fit { FIT_UNKNOWN, FIT_LARGE, FIT_SMALL };
@@ -369,8 +368,7 @@ static inline void pool_reserve(struct shadow *s, u32 nr)
 
 struct shadow_page *page_find(struct shadow *s, u64 gfn, union role role);
 
-/** The pages that shadow the guest's table in this frame: the first, or the next after number `n`.
- */
+/** The pages that shadow the guest's table in this frame: the first, or the next after `sp`. */
 struct shadow_page *page_first(struct shadow *s, u64 gfn);
 struct shadow_page *page_next(struct shadow *s, const struct shadow_page *sp);
 

@@ -52,10 +52,10 @@ PLANTS = {
         "load.c", "s->flush = FLUSH_ADDRESS;", "s->flush = FLUSH_NOTHING;"),
     "PCID mixed up: roots told apart by it alone": (
         "load.c", "\t\tvc->regs.cr3 = r->cr3;\n"
-        "\t\tset_root(s, vc, 0, get_root(s, frame_of_cr3(s, r->cr3), vc->role));",
+        "\t\tset_root(s, vc, 0, get_root(s, frame_of(s, r->cr3), vc->role));",
         "\t\tif (!(r->cr4 & X86_CR4_PCIDE) || ((vc->regs.cr3 ^ r->cr3) & 0xfff))\n"
         "\t\t\tvc->regs.cr3 = r->cr3;\n"
-        "\t\tset_root(s, vc, 0, get_root(s, frame_of_cr3(s, vc->regs.cr3), vc->role));"),
+        "\t\tset_root(s, vc, 0, get_root(s, frame_of(s, vc->regs.cr3), vc->role));"),
     "PCID mixed up: part of the root's address": (
         "load.c", "return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;",
         "return ((cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT) + (cr3 >> 4 & 1);"),

@@ -51,11 +51,9 @@ PLANTS = {
     "INVLPG without a flush": (
         "load.c", "s->flush = FLUSH_ADDRESS;", "s->flush = FLUSH_NOTHING;"),
     "PCID mixed up: roots told apart by it alone": (
-        "load.c", "\t\tvc->regs.cr3 = r->cr3;\n"
-        "\t\tset_root(s, vc, 0, get_root(s, frame_of(s, r->cr3), vc->role));",
-        "\t\tif (!(r->cr4 & X86_CR4_PCIDE) || ((vc->regs.cr3 ^ r->cr3) & 0xfff))\n"
-        "\t\t\tvc->regs.cr3 = r->cr3;\n"
-        "\t\tset_root(s, vc, 0, get_root(s, frame_of(s, vc->regs.cr3), vc->role));"),
+        "load.c", "\t\tvc->regs.cr3 = r->cr3;\n\t\tset_root(",
+        "\t\tu64 changed = vc->regs.cr3 ^ r->cr3;\n\t\tvc->regs.cr3 = r->cr3;\n"
+        "\t\tif (!(r->cr4 & X86_CR4_PCIDE) || changed & 0xfff)\n\t\tset_root("),
     "PCID mixed up: part of the root's address": (
         "load.c", "return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;",
         "return ((cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT) + (cr3 >> 4 & 1);"),
@@ -63,7 +61,7 @@ PLANTS = {
         "load.c", "\tsync_all(s, vc);\n\top_end(s);\n\treturn vc->levels",
         "\twant_flush_all(s);\n\top_end(s);\n\treturn vc->levels"),
     "load() without a flush": (
-        "load.c", "\twant_flush_all(s);\n\t/* Mostly all", "\t/* Mostly all"),
+        "load.c", "\twant_flush_all(s);\n\t/* Mostly all that", "\t/* Mostly all that"),
     "SMAP's AC ignored": (
         "fault.c", "else if (r->cpl == 3)", "else"),
     "SMAP of implicit accesses ignored": (
@@ -84,8 +82,6 @@ PLANTS = {
         "spte.c", " | (entry >> 13 & 0xff) << 20 |", " |"),
     "freed table still linked": (
         "page.c", "\tspte_drop_list(s, &sp->parents);\n", ""),
-    "freed table used again before other vcpus know": (
-        "page.c", "\tif (s->flush != FLUSH_NOTHING)\n\t\tflush_now(s);\n", ""),
     "table of a dead root not compared": (
         "page.c", "\tdisown(s, sp);\n", ""),
     "cached table linked without a comparison": (

@@ -211,26 +211,11 @@ bool flags_set(const struct oracle *o, const struct vcpu *v, const struct access
 
 static bool was_so_earlier(const struct pending *a, const struct outcome *seen)
 {
-	for (unsigned i = 0; i < a->nr_earlier; i++) {
+	for (unsigned i = 0; i < MIN(a->nr_earlier, ARRAY_SIZE(a->earlier)); i++) {
 		if (seen->kind != OUTCOME_ALLOWED && same_outcome(&a->earlier[i], seen))
 			return true;
 	}
 	return false;
-}
-
-/** An access that looks like another one which is allowed ends like that one at a device. */
-static bool as_it_looks(struct oracle *o, const struct vcpu *v, const struct access *x,
-			const struct outcome *seen)
-{
-	struct access explicit = *x;
-	struct outcome other;
-	struct path p;
-
-	if (seen->kind != OUTCOME_MMIO || !looks_allowed(v, x))
-		return false;
-	explicit.kind &= ~WALK_IMPLICIT;
-	other = fresh_walk(o, v, &explicit, &p);
-	return same_outcome(&other, seen);
 }
 
 static void compare(struct oracle *o, struct vcpu *v, const struct pending *a,
@@ -241,7 +226,8 @@ static void compare(struct oracle *o, struct vcpu *v, const struct pending *a,
 
 	if (same_outcome(&a->fresh, seen) && (seen->kind != OUTCOME_ALLOWED || flags))
 		return;
-	if (was_so_earlier(a, seen) || as_it_looks(o, v, a->x, seen))
+	if (was_so_earlier(a, seen) ||
+	    (seen->kind == OUTCOME_MMIO && same_outcome(&a->looks, seen)))
 		return;
 	if (a->path.odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
 		return;
@@ -269,10 +255,21 @@ static void count(struct oracle *o, const struct vcpu *v, const struct outcome *
 	++*of[out->kind];
 }
 
+/** What of an access would be if it were what it looks like. */
+static struct outcome looks(struct oracle *o, const struct vcpu *v, const struct access *x)
+{
+	struct access explicit = *x;
+	struct path p;
+
+	explicit.kind &= ~WALK_IMPLICIT;
+	return fresh_walk(o, v, &explicit, &p);
+}
+
 void access_begin(struct oracle *o, const struct vcpu *v, const struct access *x, struct pending *a)
 {
 	a->x = x;
 	a->fresh = fresh_walk(o, v, x, &a->path);
+	a->looks = looks_allowed(v, x) ? looks(o, v, x) : a->fresh;
 	for (unsigned i = 0; i < a->path.depth; i++)
 		a->before[i] = memory_quad(o, a->path.entry[i].gpa);
 	o->before_access = o->now;

@@ -124,11 +124,11 @@ struct outcome {
 /** An access on its way: what is known of it before the MMU has a say. */
 struct pending {
 	const struct access *x;
-	struct outcome fresh;
+	struct outcome fresh, looks; /* `looks`: of an access that cannot be told from this one */
 	struct path path;
 	u64 before[ARCH_MAX_LEVEL]; /* the quadwords with the path's entries */
-	/* What `fresh` was until other vcpus changed something. */
-	struct outcome earlier[8];
+	/* What both were until other vcpus changed something. */
+	struct outcome earlier[64];
 	unsigned nr_earlier;
 };
 

@@ -83,7 +83,7 @@ void other_vcpus_store(struct oracle *o)
 	}
 	if (!a || o->figures.meanwhile == before)
 		return;
-	a->earlier[a->nr_earlier] = a->fresh;
-	a->nr_earlier = MIN(a->nr_earlier + 1, (unsigned)ARRAY_SIZE(a->earlier) - 1);
+	a->earlier[a->nr_earlier++ % ARRAY_SIZE(a->earlier)] = a->fresh;
+	a->earlier[a->nr_earlier++ % ARRAY_SIZE(a->earlier)] = a->looks;
 	access_begin(o, o->running, a->x, a);
 }

@@ -102,6 +102,7 @@ static void check_walker(struct oracle *o, const struct vcpu *v, const struct ac
 static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const struct access *x)
 {
 	struct walk_regs r = regs_of(v, x);
+	u64 meanwhile = o->figures.meanwhile;
 
 	for (unsigned tries = 0; tries < MAX_TRIES; tries++) {
 		struct paging_fault f = {.gpa = GPA(~0ull), .pferr = ~0u};
@@ -116,6 +117,10 @@ static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const stru
 		switch (verdict) {
 		case PAGING_RETRY:
 			o->figures.fills++;
+			/* What other vcpus change over and over is not the MMU's fault. */
+			if (o->figures.meanwhile != meanwhile)
+				tries = 0;
+			meanwhile = o->figures.meanwhile;
 			hw_enter(o, v);
 			continue;
 		case PAGING_MMIO:

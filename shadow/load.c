@@ -225,6 +225,7 @@ void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, g
 {
 	struct shadow *s = to_shadow(p);
 	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+	u64 at = vc->levels == 4 ? gva.v : (u32)gva.v;
 	enum shadow_flush before;
 
 	(void)r;
@@ -234,12 +235,12 @@ void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, g
 	 * 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */
 	sync_lists(s, root_owner(vc), UNSYNC_UPPER);
 	before = s->flush;
-	invalidate_entry(s, vc, vc->levels == 4 ? gva.v : (u32)gva.v);
+	invalidate_entry(s, vc, at);
 	/* Other addresses that the same entry maps are stale until the guest invalidates them, too:
 	 * that flushes them, whether or not the entry changes then. */
 	if (before == FLUSH_NOTHING) {
 		s->flush = FLUSH_ADDRESS;
-		s->flush_gva = gva;
+		s->flush_gva = GVA(at);
 	}
 	op_end(s);
 }

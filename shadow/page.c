@@ -188,6 +188,11 @@ void page_zap(struct shadow *s, struct shadow_page *sp)
 
 void page_zap_all(struct shadow *s)
 {
+	/* At once, and not for each root apart: a guest may have made thousands of them. */
+	for (u32 i = 1; i < s->nr_pages; i++) {
+		if (s->page[i].used && !s->page[i].pins)
+			set_owner(s, &s->page[i], OWNER_SHARED);
+	}
 	for (u32 i = 1; i < s->nr_pages; i++) {
 		if (s->page[i].used)
 			page_zap(s, &s->page[i]);

@@ -57,6 +57,7 @@ void shadow_memtypes(struct paging *p, u64 pat)
 	s->pat = pat;
 	frames_new_types(s);
 	page_zap_all(s);
+	want_flush_all(s);
 	op_end(s);
 }
 
@@ -106,6 +107,8 @@ static bool shadow_set_hole(struct paging *p, gpa_t gpa, bool hole)
 		*head &= ~HEAD_HOLE;
 		region->small--;
 	}
+	/* Also where no entry was left: an address that INVLPG was not told of may be cached. */
+	want_flush_all(s);
 	op_end(s);
 	return true;
 }

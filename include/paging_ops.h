@@ -123,11 +123,17 @@ struct paging_ops {
 	 * address space, global ones included, are those of the guest's tables now. Returns what
 	 * the processor's CR3 must hold. */
 	hpa_t (*load)(struct paging *p, unsigned vcpu, const struct walk_regs *r);
+	/** load() after a write of CR3 which changed nothing else. `keep`: bit 63 was set, so that
+	 *  translations of this PCID may be those of when it was in use last. */
+	hpa_t (*load_cr3)(struct paging *p, unsigned vcpu, const struct walk_regs *r, bool keep);
 	/** A page fault of the guest's at `gva` with the processor's error code; `r` as of load(),
 	 *  with RFLAGS, CPL and PKRU of the access. */
 	enum paging_verdict (*page_fault)(struct paging *p, unsigned vcpu,
 					  const struct walk_regs *r, gva_t gva, u32 pferr,
 					  struct paging_fault *out);
+	/** INVPCID of a PCID that is not the present one: of one address, which is canonical, or
+	 *  (NULL) all of it. */
+	void (*invpcid)(struct paging *p, unsigned vcpu, u16 pcid, const gva_t *gva);
 	/** INVLPG, or INVPCID of one address in the present PCID. `gva` is canonical. */
 	void (*invlpg)(struct paging *p, unsigned vcpu, const struct walk_regs *r, gva_t gva);
 	/** Every translation is as the guest's tables are now, for whatever reason. */

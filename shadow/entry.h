@@ -32,12 +32,18 @@ static inline void list_remove(struct shadow *s, u32 *head, u32 ref)
 		s->link[l.next].prev = l.prev;
 }
 
+static inline void note_filled(struct shadow *s, u32 ref)
+{
+	s->recent[s->filled++ % SHADOW_RECENT] = ref;
+}
+
 /** Put a new entry where none is: `spte` as made from the guest's `snap`, on `list`. */
 static inline void spte_install(struct shadow *s, u32 ref, u64 spte, u64 snap, u32 *list)
 {
 	struct shadow_page *sp = page_of_ref(s, ref);
 
 	s->snap[ref] = snap;
+	note_filled(s, ref);
 	list_add(s, list, ref);
 	sp->bitmap[ref / 64 % ARRAY_SIZE(sp->bitmap)] |= BIT(ref % 64);
 	sp->present++;

@@ -109,6 +109,7 @@ static enum paging_verdict put(struct fault *f, u32 ref, u64 spte, u64 snap, con
 	if ((old & PTE_P) && !((old ^ spte) & (SPTE_ADDR_MASK | PTE_PS))) {
 		__atomic_store_n(&s->spt[ref], spte, __ATOMIC_RELEASE);
 		s->snap[ref] = snap;
+		note_filled(s, ref);
 		if (lost_rights(old, spte))
 			want_flush_all(s);
 		return PAGING_RETRY;

@@ -114,6 +114,8 @@ void prefill_root(struct shadow *s, struct shadow_page *sp)
 static void freshen(struct shadow *s, struct shadow_page *sp)
 {
 	sp->referenced = true;
+	/* More was filled than anybody could look up. */
+	s->filled += SHADOW_RECENT + 1;
 	sync_page(s, sp);
 	if (sp->role.level == 1 || sp->role.direct)
 		return;

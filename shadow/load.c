@@ -8,6 +8,7 @@
 #define NOWHERE (~0ull >> PAGE_SHIFT)
 
 #define CR3_ADDR_32 0xfffff000ull
+#define CR3_PCID 0xfffull
 #define MODE_CR0 (X86_CR0_PG | X86_CR0_WP)
 #define MODE_CR4 (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_SMEP)
 #define MODE_EFER (EFER_LMA | EFER_NX)
@@ -159,57 +160,23 @@ static void sync_all(struct shadow *s, const struct shadow_vcpu *vc)
 		prune_lists(s, owner);
 }
 
-hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
+/** Compare the entry that maps `gva` below `sp`, if it is in a page table that the guest may write.
+ */
+static void invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
 {
-	struct shadow *s = to_shadow(p);
-	struct shadow_vcpu *vc = &s->vcpu[vcpu];
-
-	op_begin(s);
-	count(s, SHADOW_LOADS);
-	pool_reserve(s, PAGES_NEEDED);
-	if (!vc->levels || !same_mode(&vc->regs, r)) {
-		set_mode(s, vc, r);
-		vc->regs = *r;
-		set_roots(s, vc);
-	} else if (vc->levels == 4) {
-		vc->regs.cr3 = r->cr3;
-		set_root(s, vc, 0, get_root(s, frame_of(s, r->cr3), vc->role));
-	} else {
-		vc->regs = *r;
-		set_roots(s, vc);
-	}
-	sync_all(s, vc);
-	op_end(s);
-	return vc->levels == 4 ? HPA(page_hpa(s, &s->page[vc->root[0]])) : vc->pdpt_hpa;
-}
-
-void shadow_flush(struct paging *p, unsigned vcpu)
-{
-	struct shadow *s = to_shadow(p);
-
-	op_begin(s);
-	sync_all(s, &s->vcpu[vcpu]);
-	op_end(s);
-}
-
-/** Compare the entry that maps `gva`, if it is in a page table that the guest may write. */
-static void invalidate_entry(struct shadow *s, const struct shadow_vcpu *vc, u64 gva)
-{
-	struct shadow_page *sp = root_of(s, vc, gva);
-
 	while (sp && !sp->role.direct) {
 		unsigned index = level_index(gva, sp->role.level);
 		u32 ref = ref_of(s, sp, index);
 		u64 entry;
 
 		if (sp->role.level > 1) {
-			if (!(s->spt[ref] & PTE_P) || (s->spt[ref] & PTE_PS))
+			if ((s->spt[ref] & (PTE_P | PTE_PS)) != PTE_P)
 				return;
 			sp = child_of(s, s->spt[ref]);
 			continue;
 		}
 		entry = read_guest_entry(sp, index);
-		if ((s->spt[ref] & PTE_P)) {
+		if (spte_present(s->spt[ref])) {
 			count(s, SHADOW_INVLPG_MAPPED);
 			if (entry == s->snap[ref])
 				return;
@@ -219,6 +186,121 @@ static void invalidate_entry(struct shadow *s, const struct shadow_vcpu *vc, u64
 		prefetch(s, sp, ref, entry);
 		return;
 	}
+}
+
+/* --- PCIDs ---------------------------------------------------------------------------------- */
+
+static struct shadow_pcid *pcid_slot(struct shadow_vcpu *vc, u16 pcid)
+{
+	/* Linux has a few small numbers, and with PTI the same ones with bit 11. */
+	return &vc->pcid[(pcid ^ pcid >> 8) % SHADOW_PCIDS];
+}
+
+static void forget_pcids(struct shadow_vcpu *vc)
+{
+	for (unsigned i = 0; i < SHADOW_PCIDS; i++)
+		vc->pcid[i].known = false;
+}
+
+/** The present PCID goes out of use for now. */
+static void leave_pcid(struct shadow *s, struct shadow_vcpu *vc)
+{
+	u16 pcid = vc->regs.cr3 & CR3_PCID;
+
+	*pcid_slot(vc, pcid) = (struct shadow_pcid){.gfn = frame_of(s, vc->regs.cr3),
+						    .filled = s->filled,
+						    .flushed = vc->nr_flushed,
+						    .pcid = pcid,
+						    .known = true};
+}
+
+/** An entry that was filled while another PCID was in use: a processor could not have it for this
+ *  one if the guest has changed it since. */
+static void drop_if_stale(struct shadow *s, u32 ref)
+{
+	const struct shadow_page *sp = page_of_ref(s, ref);
+
+	if (!sp->used || sp->in_sync || sp->role.direct || !spte_present(s->spt[ref]) ||
+	    read_guest_entry(sp, ref % SHADOW_ENTRIES) == s->snap[ref])
+		return;
+	spte_drop(s, ref);
+	count(s, SHADOW_SYNC_CHANGES);
+}
+
+/** The guest loads a PCID and keeps its translations. What was stale when the PCID went out of use
+ * may still be so. Looked at is only what was filled since then, and what INVLPG has invalidated,
+ * which for global translations it does for all PCIDs. False: that is not known. */
+static bool keep_pcid(struct shadow *s, struct shadow_vcpu *vc)
+{
+	u16 pcid = vc->regs.cr3 & CR3_PCID;
+	const struct shadow_pcid *last = pcid_slot(vc, pcid);
+
+	if (!last->known || last->pcid != pcid || last->gfn != frame_of(s, vc->regs.cr3) ||
+	    s->filled - last->filled > SHADOW_RECENT ||
+	    vc->nr_flushed - last->flushed > SHADOW_FLUSHED)
+		return false;
+	for (u64 n = last->flushed; n != vc->nr_flushed; n++)
+		invalidate_entry(s, &s->page[vc->root[0]], vc->flushed[n % SHADOW_FLUSHED]);
+	for (u64 n = last->filled; n != s->filled; n++)
+		drop_if_stale(s, s->recent[n % SHADOW_RECENT]);
+	want_flush_all(s);
+	return true;
+}
+
+static hpa_t processor_cr3(const struct shadow *s, const struct shadow_vcpu *vc)
+{
+	return vc->levels == 4 ? HPA(page_hpa(s, &s->page[vc->root[0]])) : vc->pdpt_hpa;
+}
+
+hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
+{
+	struct shadow *s = to_shadow(p);
+	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+
+	op_begin(s);
+	count(s, SHADOW_LOADS);
+	pool_reserve(s, PAGES_NEEDED);
+	if (!vc->levels || !same_mode(&vc->regs, r))
+		set_mode(s, vc, r);
+	vc->regs = *r;
+	set_roots(s, vc);
+	forget_pcids(vc);
+	sync_all(s, vc);
+	op_end(s);
+	return processor_cr3(s, vc);
+}
+
+hpa_t shadow_load_cr3(struct paging *p, unsigned vcpu, const struct walk_regs *r, bool keep)
+{
+	struct shadow *s = to_shadow(p);
+	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+
+	op_begin(s);
+	count(s, SHADOW_LOADS);
+	pool_reserve(s, PAGES_NEEDED);
+	if (vc->levels == 4) {
+		if (r->cr4 & X86_CR4_PCIDE)
+			leave_pcid(s, vc);
+		vc->regs.cr3 = r->cr3;
+		set_root(s, vc, 0, get_root(s, frame_of(s, r->cr3), vc->role));
+	} else {
+		vc->regs = *r;
+		set_roots(s, vc);
+	}
+	if (!keep || !keep_pcid(s, vc))
+		sync_all(s, vc);
+	op_end(s);
+	return processor_cr3(s, vc);
+}
+
+void shadow_flush(struct paging *p, unsigned vcpu)
+{
+	struct shadow *s = to_shadow(p);
+
+	op_begin(s);
+	forget_pcids(&s->vcpu[vcpu]);
+	sync_all(s, &s->vcpu[vcpu]);
+	op_end(s);
 }
 
 void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, gva_t gva)
@@ -235,13 +317,36 @@ void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, g
 	 * 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */
 	sync_lists(s, root_owner(vc), UNSYNC_UPPER);
 	before = s->flush;
-	invalidate_entry(s, vc, at);
+	invalidate_entry(s, root_of(s, vc, at), at);
+	/* A global translation goes for all PCIDs, and other roots may have it in other tables. */
+	vc->flushed[vc->nr_flushed++ % SHADOW_FLUSHED] = at;
 	/* Other addresses that the same entry maps are stale until the guest invalidates them, too:
 	 * that flushes them, whether or not the entry changes then. */
 	if (before == FLUSH_NOTHING) {
 		s->flush = FLUSH_ADDRESS;
 		s->flush_gva = GVA(at);
 	}
+	op_end(s);
+}
+
+void shadow_invpcid(struct paging *p, unsigned vcpu, u16 pcid, const gva_t *gva)
+{
+	struct shadow *s = to_shadow(p);
+	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+	struct shadow_pcid *last = pcid_slot(vc, pcid);
+	struct shadow_page *root;
+
+	if (!last->known || last->pcid != pcid)
+		return; /* nothing of it is kept */
+	root = gva ? page_find(s, last->gfn, vc->role) : NULL;
+	if (!root) {
+		last->known = false;
+		return;
+	}
+	op_begin(s);
+	count(s, SHADOW_INVLPG);
+	sync_lists(s, root->owner, UNSYNC_UPPER);
+	invalidate_entry(s, root, gva->v);
 	op_end(s);
 }
 

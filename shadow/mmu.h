@@ -23,6 +23,9 @@
 #define SHADOW_MAX_VCPUS 8
 
 #define SHADOW_ENTRIES 512u
+
+/** Entries remembered as filled last; a power of 2. */
+#define SHADOW_RECENT 64u
 #define SHADOW_ENTRY_BITS 9u
 
 /** Bits 51:12. */
@@ -128,6 +131,20 @@ struct shadow_slot {
 	struct shadow_region *region; /* from the one that holds `gfn` on */
 };
 
+/** A PCID when it was last in use. */
+struct shadow_pcid {
+	u64 gfn;     /* of the root */
+	u64 filled;  /* shadow.filled at the end */
+	u64 flushed; /* shadow_vcpu.nr_flushed at the end */
+	u16 pcid;
+	bool known;
+};
+
+#define SHADOW_PCIDS 16
+
+/** Addresses remembered as flushed last. */
+#define SHADOW_FLUSHED 16
+
 /** What load() was told, made ready for use. */
 struct shadow_vcpu {
 	struct walk_regs regs;
@@ -137,6 +154,10 @@ struct shadow_vcpu {
 	u32 root[4];	 /* shadow pages; 4-level: the first only */
 	u64 *pdpt;	 /* PAE format: four PDPTEs for the processor */
 	hpa_t pdpt_hpa;
+	struct shadow_pcid pcid[SHADOW_PCIDS]; /* by pcid_slot() */
+	/* By INVLPG: address n of all is at n % SHADOW_FLUSHED. */
+	u64 flushed[SHADOW_FLUSHED];
+	u64 nr_flushed;
 	u8 spurious; /* faults in a row for which nothing was missing, at spurious_gva */
 	u64 spurious_gva;
 };
@@ -167,6 +188,9 @@ struct shadow {
 
 	u32 unsync[2]; /* shared unsync pages */
 	u64 synced[2]; /* the operation that compared them last */
+	/* The entries filled last: entry n of all is at n % SHADOW_RECENT. */
+	u32 recent[SHADOW_RECENT];
+	u64 filled;
 	enum shadow_flush flush;
 	gva_t flush_gva;
 
@@ -233,6 +257,12 @@ static inline unsigned level_index(u64 gva, unsigned level)
 static inline u64 level_frames(unsigned level)
 {
 	return 1ull << (SHADOW_ENTRY_BITS * (level - 1));
+}
+
+/** Does an entry lead anywhere? Only then its A flag is set. */
+static inline bool spte_present(u64 spte)
+{
+	return spte & PTE_A;
 }
 
 static inline bool spte_is_leaf(u64 spte, unsigned level)
@@ -433,6 +463,8 @@ enum paging_verdict shadow_page_fault(struct paging *p, unsigned vcpu, const str
 
 /* load.c */
 hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r);
+hpa_t shadow_load_cr3(struct paging *p, unsigned vcpu, const struct walk_regs *r, bool keep);
+void shadow_invpcid(struct paging *p, unsigned vcpu, u16 pcid, const gva_t *gva);
 void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, gva_t gva);
 void shadow_flush(struct paging *p, unsigned vcpu);
 

@@ -83,10 +83,12 @@ static void load_own_tables(struct vcpu *v)
 	vmcs_writel(GUEST_CR3, p->ops->load(p, v->index, &v->walk).v);
 }
 
-void vcpu_load_cr3(struct vcpu *v, u64 cr3)
+void vcpu_load_cr3(struct vcpu *v, u64 cr3, bool keep)
 {
+	struct paging *p = v->machine->paging;
+
 	v->shadow.cr3 = v->walk.cr3 = cr3;
-	load_own_tables(v);
+	vmcs_writel(GUEST_CR3, p->ops->load_cr3(p, v->index, &v->walk, keep).v);
 }
 
 void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)

@@ -73,7 +73,7 @@ static enum exit_action write_own_cr3(struct vcpu *v, u64 value)
 		return event_gp(v);
 	if ((effects & CR_LOAD_PDPTES) && !vcpu_load_pdptes(v, r.cr3))
 		return event_gp(v);
-	vcpu_load_cr3(v, r.cr3);
+	vcpu_load_cr3(v, r.cr3, !(effects & CR_FLUSH));
 	return EXIT_ADVANCE;
 }
 

@@ -59,16 +59,18 @@ static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
 	return status == WALK_OK;
 }
 
-/** What was cached of a PCID that is not the present one, load() looks at again when it is. */
 static void invalidate(struct vcpu *v, u64 type, const struct invpcid_desc *d)
 {
 	struct paging *p = v->machine->paging;
 	bool present = d->pcid == (v->walk.cr4 & X86_CR4_PCIDE ? v->walk.cr3 & CR3_PCID : 0);
 
-	if (type == INVPCID_ADDRESS && present)
+	if (present && type == INVPCID_ADDRESS)
 		invalidate_address(v, d->gva);
-	else if (type != INVPCID_ADDRESS && (type != INVPCID_CONTEXT || present))
+	else if (present || type > INVPCID_CONTEXT)
 		p->ops->flush(p, v->index);
+	else
+		p->ops->invpcid(p, v->index, (u16)d->pcid,
+				type == INVPCID_ADDRESS ? &d->gva : NULL);
 }
 
 enum exit_action handle_invpcid(struct vcpu *v)

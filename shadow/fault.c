@@ -188,19 +188,20 @@ static void add_rights(struct walk_rights *rights, u64 entry)
 }
 
 /** Down the links, as far as each was made from the guest's entry as it is now: the entry of the
- *  page table, or NO_REF. `rights` are those of the entries above it. */
+ *  page table, or of the direct page, or NO_REF. `rights` are those of the entries above it, and
+ *  `above` is the last of these. */
 static u32 descend(const struct shadow *s, const struct shadow_vcpu *vc, u64 gva,
-		   struct walk_rights *rights)
+		   struct walk_rights *rights, u64 *above)
 {
 	u32 n = vc->levels == 4 ? vc->root[0] : vc->root[gva >> 30 & 3];
-	u64 all = PTE_U | PTE_W, nx = 0;
+	u64 all = PTE_U | PTE_W, nx = 0, entry = 0;
 
 	/* Page 0 has level 0. */
 	for (unsigned level = s->page[n].role.level; level > 1; level--) {
 		const struct shadow_page *sp = &s->page[n];
 		unsigned index = level_index(gva, level);
 		u32 ref = n << SHADOW_ENTRY_BITS | index;
-		u64 entry, spte = s->spt[ref];
+		u64 spte = s->spt[ref];
 
 		if ((spte & (PTE_P | PTE_PS)) != PTE_P || sp->role.direct)
 			return NO_REF;
@@ -211,8 +212,9 @@ static u32 descend(const struct shadow *s, const struct shadow_vcpu *vc, u64 gva
 		nx |= entry;
 		n = (u32)(((spte & SPTE_ADDR_MASK) - s->spt_hpa) >> PAGE_SHIFT);
 	}
-	if (!n || s->page[n].role.direct)
+	if (!n)
 		return NO_REF;
+	*above = entry;
 	*rights = (struct walk_rights){
 		.user = all & PTE_U, .writable = all & PTE_W, .nx = nx & PTE_NX};
 	return n << SHADOW_ENTRY_BITS | level_index(gva, 1);
@@ -247,18 +249,35 @@ static u32 denied(const struct fault *f, const struct shadow_page *sp, u64 entry
 	return pferr ? pferr : ALLOWED;
 }
 
+/** Quick in the small pages of `large`, the guest's entry for all of them. */
+static bool quick_direct(struct fault *f, u32 ref, const struct walk_rights *rights, u64 large,
+			 enum paging_verdict *verdict)
+{
+	u32 pferr = guest_access_denied(f->regs, f->access, rights, large);
+
+	if (pferr)
+		*verdict = reflect(f, pferr);
+	else if (f->access & WALK_WRITE && !(large & PTE_D))
+		return false;
+	else
+		*verdict = map_small(f, ref, 0, page_of_ref(f->s, ref)->gfn + ref % SHADOW_ENTRIES);
+	return true;
+}
+
 /** The common case: every table on the way is known. False: it was not so after all. */
 static bool quick(struct fault *f, enum paging_verdict *verdict)
 {
 	struct shadow *s = f->s;
 	struct walk_rights rights;
-	u32 ref = descend(s, f->vc, f->gva, &rights), pferr;
+	u64 above, entry, new;
+	u32 ref = descend(s, f->vc, f->gva, &rights, &above), pferr;
 	struct shadow_page *sp = page_of_ref(s, ref);
 	unsigned index = ref % SHADOW_ENTRIES;
-	u64 entry, new;
 
 	if (ref == NO_REF)
 		return false;
+	if (sp->role.direct)
+		return quick_direct(f, ref, &rights, above, verdict);
 	entry = read_guest_entry(sp, index);
 	pferr = denied(f, sp, entry, &rights);
 	if (pferr != ALLOWED) {

@@ -37,6 +37,12 @@ static inline void note_filled(struct shadow *s, u32 ref)
 	s->recent[s->filled++ % SHADOW_RECENT] = ref;
 }
 
+/** A table from the cache was linked: more was filled by that than anybody could look up. */
+static inline void note_linked(struct shadow *s)
+{
+	s->filled += SHADOW_RECENT + 1;
+}
+
 /** Put a new entry where none is: `spte` as made from the guest's `snap`, on `list`. */
 static inline void spte_install(struct shadow *s, u32 ref, u64 spte, u64 snap, u32 *list)
 {

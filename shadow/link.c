@@ -105,6 +105,7 @@ void prefill_root(struct shadow *s, struct shadow_page *sp)
 	/* What the children lead to may be stale in ways that nothing under this page could see. */
 	if (!linked)
 		return;
+	note_linked(s);
 	sync_lists(s, sp->owner, UNSYNC_UPPER);
 	sync_lists(s, sp->owner, UNSYNC_LEAF);
 }
@@ -114,8 +115,7 @@ void prefill_root(struct shadow *s, struct shadow_page *sp)
 static void freshen(struct shadow *s, struct shadow_page *sp)
 {
 	sp->referenced = true;
-	/* More was filled than anybody could look up. */
-	s->filled += SHADOW_RECENT + 1;
+	note_linked(s);
 	sync_page(s, sp);
 	if (sp->role.level == 1 || sp->role.direct)
 		return;

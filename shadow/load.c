@@ -160,8 +160,13 @@ static void sync_all(struct shadow *s, const struct shadow_vcpu *vc)
 		prune_lists(s, owner);
 }
 
-/** Compare the entry that maps `gva` below `sp`, if it is in a page table that the guest may write.
- */
+/** Is this an entry for a large page of the guest's, in one piece here or not? */
+static bool maps_large(const struct shadow *s, const struct shadow_page *sp, u64 spte)
+{
+	return spte_is_leaf(spte, sp->role.level) || child_of(s, spte)->role.direct;
+}
+
+/** Compare the entry that maps `gva` below `sp`. */
 static void invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
 {
 	while (sp && !sp->role.direct) {
@@ -169,11 +174,16 @@ static void invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
 		u32 ref = ref_of(s, sp, index);
 		u64 entry;
 
-		if (sp->role.level > 1) {
-			if ((s->spt[ref] & (PTE_P | PTE_PS)) != PTE_P)
-				return;
+		if (sp->role.level > 1 && !spte_present(s->spt[ref]))
+			return;
+		if (sp->role.level > 1 && !maps_large(s, sp, s->spt[ref])) {
 			sp = child_of(s, s->spt[ref]);
 			continue;
+		}
+		if (sp->role.level > 1) {
+			if (read_guest_entry(sp, index) != s->snap[ref])
+				spte_drop(s, ref);
+			return;
 		}
 		entry = read_guest_entry(sp, index);
 		if (spte_present(s->spt[ref])) {
@@ -239,10 +249,10 @@ static bool keep_pcid(struct shadow *s, struct shadow_vcpu *vc)
 	    s->filled - last->filled > SHADOW_RECENT ||
 	    vc->nr_flushed - last->flushed > SHADOW_FLUSHED)
 		return false;
-	for (u64 n = last->flushed; n != vc->nr_flushed; n++)
-		invalidate_entry(s, &s->page[vc->root[0]], vc->flushed[n % SHADOW_FLUSHED]);
 	for (u64 n = last->filled; n != s->filled; n++)
 		drop_if_stale(s, s->recent[n % SHADOW_RECENT]);
+	for (u64 n = last->flushed; n != vc->nr_flushed; n++)
+		invalidate_entry(s, &s->page[vc->root[0]], vc->flushed[n % SHADOW_FLUSHED]);
 	want_flush_all(s);
 	return true;
 }

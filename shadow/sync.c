@@ -55,6 +55,7 @@ static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned inde
 	__atomic_store_n(&s->spt[ref], page_hpa(s, child) | compose_link(sp->role, entry, leaf),
 			 __ATOMIC_RELEASE);
 	s->snap[ref] = entry;
+	note_filled(s, ref);
 	want_flush_all(s);
 	return true;
 }

@@ -160,42 +160,39 @@ static void sync_all(struct shadow *s, const struct shadow_vcpu *vc)
 		prune_lists(s, owner);
 }
 
-/** Is this an entry for a large page of the guest's, in one piece here or not? */
-static bool maps_large(const struct shadow *s, const struct shadow_page *sp, u64 spte)
-{
-	return spte_is_leaf(spte, sp->role.level) || child_of(s, spte)->role.direct;
-}
-
-/** Compare the entry that maps `gva` below `sp`. */
-static void invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
+/** Compare the entries on the way to `gva` below `sp`. True: one that concerns other addresses,
+ * too, had changed. */
+static bool invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
 {
 	while (sp && !sp->role.direct) {
 		unsigned index = level_index(gva, sp->role.level);
 		u32 ref = ref_of(s, sp, index);
-		u64 entry;
+		u64 entry = read_guest_entry(sp, index);
 
-		if (sp->role.level > 1 && !spte_present(s->spt[ref]))
-			return;
-		if (sp->role.level > 1 && !maps_large(s, sp, s->spt[ref])) {
+		if (sp->role.level > 1) {
+			if (!spte_present(s->spt[ref]))
+				return false;
+			if (entry != s->snap[ref]) {
+				spte_drop(s, ref);
+				count(s, SHADOW_SYNC_CHANGES);
+				return true;
+			}
+			if (s->spt[ref] & PTE_PS)
+				return false;
 			sp = child_of(s, s->spt[ref]);
 			continue;
 		}
-		if (sp->role.level > 1) {
-			if (read_guest_entry(sp, index) != s->snap[ref])
-				spte_drop(s, ref);
-			return;
-		}
-		entry = read_guest_entry(sp, index);
 		if (spte_present(s->spt[ref])) {
 			count(s, SHADOW_INVLPG_MAPPED);
 			if (entry == s->snap[ref])
-				return;
+				return false;
 			spte_drop_small(s, ref);
 			count(s, SHADOW_SYNC_CHANGES);
 		}
 		prefetch(s, sp, ref, entry);
-		return;
+		break;
 	}
+	return false;
 }
 
 /* --- PCIDs ---------------------------------------------------------------------------------- */
@@ -210,6 +207,12 @@ static void forget_pcids(struct shadow_vcpu *vc)
 {
 	for (unsigned i = 0; i < SHADOW_PCIDS; i++)
 		vc->pcid[i].known = false;
+}
+
+/** The address is to be compared in each PCID that comes into use again. */
+static void note_flushed(struct shadow_vcpu *vc, u64 gva)
+{
+	vc->flushed[vc->nr_flushed++ % SHADOW_FLUSHED] = gva;
 }
 
 /** The present PCID goes out of use for now. */
@@ -319,6 +322,7 @@ void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, g
 	struct shadow_vcpu *vc = &s->vcpu[vcpu];
 	u64 at = vc->levels == 4 ? gva.v : (u32)gva.v;
 	enum shadow_flush before;
+	bool others;
 
 	(void)r;
 	op_begin(s);
@@ -327,12 +331,12 @@ void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, g
 	 * 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */
 	sync_lists(s, root_owner(vc), UNSYNC_UPPER);
 	before = s->flush;
-	invalidate_entry(s, root_of(s, vc, at), at);
+	others = invalidate_entry(s, root_of(s, vc, at), at);
 	/* A global translation goes for all PCIDs, and other roots may have it in other tables. */
-	vc->flushed[vc->nr_flushed++ % SHADOW_FLUSHED] = at;
+	note_flushed(vc, at);
 	/* Other addresses that the same entry maps are stale until the guest invalidates them, too:
 	 * that flushes them, whether or not the entry changes then. */
-	if (before == FLUSH_NOTHING) {
+	if (before == FLUSH_NOTHING && !others) {
 		s->flush = FLUSH_ADDRESS;
 		s->flush_gva = GVA(at);
 	}
@@ -344,20 +348,16 @@ void shadow_invpcid(struct paging *p, unsigned vcpu, u16 pcid, const gva_t *gva)
 	struct shadow *s = to_shadow(p);
 	struct shadow_vcpu *vc = &s->vcpu[vcpu];
 	struct shadow_pcid *last = pcid_slot(vc, pcid);
-	struct shadow_page *root;
 
 	if (!last->known || last->pcid != pcid)
 		return; /* nothing of it is kept */
-	root = gva ? page_find(s, last->gfn, vc->role) : NULL;
-	if (!root) {
+	/* What the guest changes from now on is not cached before the PCID is in use again: it is
+	 * compared then. */
+	if (gva)
+		note_flushed(vc, gva->v);
+	else
 		last->known = false;
-		return;
-	}
-	op_begin(s);
 	count(s, SHADOW_INVLPG);
-	sync_lists(s, root->owner, UNSYNC_UPPER);
-	invalidate_entry(s, root, gva->v);
-	op_end(s);
 }
 
 void flush_now(struct shadow *s)

@@ -31,7 +31,8 @@ PLANTS = {
         "} else if (!spte_is_leaf(s->spt[ref], sp->role.level) &&\n"
         "\t\t   !refresh_link(s, sp, index, entry)) {"),
     "large page flushed at one address only": (
-        "load.c", "if (before == FLUSH_NOTHING) {", "if (before != FLUSH_ADDRESS) {"),
+        "load.c", "if (before == FLUSH_NOTHING && !others) {",
+        "if (before != FLUSH_ADDRESS && !others) {"),
     "A bit not set": (
         "fault.c", "new = entry | PTE_A | (f->access & WALK_WRITE ? PTE_D : 0);",
         "new = entry | (f->access & WALK_WRITE ? PTE_D : 0);"),
@@ -45,7 +46,8 @@ PLANTS = {
     "reserved bit dropped where a link is kept": (
         "sync.c", "if (entry & guest_reserved_bits(&r, level, leaf) ||\n\t    ", "if ("),
     "missed INVLPG": (
-        "load.c", "if (entry == s->snap[ref])\n\t\t\t\treturn;", "if (entry)\n\t\t\t\treturn;"),
+        "load.c", "if (entry == s->snap[ref])\n\t\t\t\treturn false;",
+        "if (entry)\n\t\t\t\treturn false;"),
     "stale upper entry after INVLPG": (
         "load.c", "sync_lists(s, root_owner(vc), UNSYNC_UPPER);\n\tbefore", "before"),
     "INVLPG without a flush": (
@@ -58,10 +60,33 @@ PLANTS = {
         "load.c", "return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;",
         "return ((cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT) + (cr3 >> 4 & 1);"),
     "CR3 of the same address space does not compare": (
-        "load.c", "\tsync_all(s, vc);\n\top_end(s);\n\treturn vc->levels",
-        "\twant_flush_all(s);\n\top_end(s);\n\treturn vc->levels"),
+        "load.c", "\tif (!keep || !keep_pcid(s, vc))\n\t\tsync_all(s, vc);\n",
+        "\twant_flush_all(s);\n"),
     "load() without a flush": (
-        "load.c", "\twant_flush_all(s);\n\t/* Mostly all that", "\t/* Mostly all that"),
+        "load.c", "\twant_flush_all(s);\n\t/* Mostly all", "\t/* Mostly all"),
+    "bit 63 keeps what was filled while the PCID was not in use": (
+        "load.c", "\t\tdrop_if_stale(s, s->recent[n % SHADOW_RECENT]);\n", "\t\t;\n"),
+    "bit 63 keeps what INVLPG has named": (
+        "load.c", "\t\tinvalidate_entry(s, &s->page[vc->root[0]], vc->flushed[n % SHADOW_FLUSHED]);\n",
+        "\t\t;\n"),
+    "INVPCID of one address ignored": (
+        "load.c", "\tif (gva)\n\t\tnote_flushed(vc, gva->v);\n\telse\n", "\tif (!gva)\n"),
+    "INVPCID of one address spares the tables above": (
+        "load.c", "\t\t\tif (entry != s->snap[ref]) {\n", "\t\t\tif (false) {\n"),
+    "INVPCID of a PCID ignored": (
+        "load.c", "\telse\n\t\tlast->known = false;\n\tcount", "\tcount"),
+    "PCID mixed up: what is known of another one": (
+        "load.c", "last->pcid != pcid || last->gfn !=", "last->gfn !="),
+    "PCID kept with another root": (
+        "load.c", "|| last->gfn != frame_of(s, vc->regs.cr3) ||", "||"),
+    "PCID kept though a cached table was linked": (
+        "link.c", "\ts->filled += SHADOW_RECENT + 1;\n", ""),
+    "PCID kept though a link was refreshed": (
+        "sync.c", "\tnote_filled(s, ref);\n\twant_flush_all(s);", "\twant_flush_all(s);"),
+    "PCID kept past a change of CR4": (
+        "load.c", "\tforget_pcids(vc);\n\tsync_all", "\tsync_all"),
+    "PCID kept past a flush": (
+        "load.c", "\tforget_pcids(&s->vcpu[vcpu]);\n", ""),
     "SMAP's AC ignored": (
         "fault.c", "else if (r->cpl == 3)", "else"),
     "SMAP of implicit accesses ignored": (
@@ -85,7 +110,8 @@ PLANTS = {
     "table of a dead root not compared": (
         "page.c", "\tdisown(s, sp);\n", ""),
     "cached table linked without a comparison": (
-        "link.c", "\tsp->referenced = true;\n\tsync_page(s, sp);\n", "\tsp->referenced = true;\n"),
+        "link.c", "\ts->filled += SHADOW_RECENT + 1;\n\tsync_page(s, sp);\n",
+        "\ts->filled += SHADOW_RECENT + 1;\n"),
     "what is below a cached table not compared": (
         "link.c", "if (sp->role.level == 1 || sp->role.direct)\n\t\treturn;\n\tsync_lists",
         "return;\n\tsync_lists"),

@@ -40,10 +40,11 @@ struct oracle_figures {
 	u64 folded;			 /* ... and those that only folding explains */
 	u64 undecided;			 /* ... and those with too many compositions to try */
 	u64 fills;			 /* page faults that were the MMU's own */
-	u64 stores_to_tables, emulated_stores, invalidations, loads, mode_changes;
-	u64 meanwhile;	/* stores by another vcpu while the MMU worked */
-	u64 leaves;	/* shadow leaves looked at, one by one */
-	u64 by_mode[4]; /* accesses in each enum arch_mode */
+	u64 stores_to_tables, emulated_stores, invalidations, invpcids, mode_changes;
+	u64 loads, kept; /* of them those with bit 63 set */
+	u64 meanwhile;	 /* stores by another vcpu while the MMU worked */
+	u64 leaves;	 /* shadow leaves looked at, one by one */
+	u64 by_mode[4];	 /* accesses in each enum arch_mode */
 };
 
 struct oracle *oracle_new(const struct oracle_config *config);

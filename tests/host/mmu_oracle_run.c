@@ -47,7 +47,9 @@ int main(int argc, char **argv)
 	FIGURE(stores_to_tables);
 	FIGURE(emulated_stores);
 	FIGURE(invalidations);
+	FIGURE(invpcids);
 	FIGURE(loads);
+	FIGURE(kept);
 	FIGURE(mode_changes);
 	FIGURE(meanwhile);
 	FIGURE(leaves);

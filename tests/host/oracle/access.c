@@ -231,8 +231,7 @@ static void compare(struct oracle *o, struct vcpu *v, const struct pending *a,
 
 	if (same_outcome(&a->fresh, seen) && (seen->kind != OUTCOME_ALLOWED || flags))
 		return;
-	if (was_so_earlier(a, seen) ||
-	    (seen->kind == OUTCOME_MMIO && same_outcome(&a->looks, seen)))
+	if (was_so_earlier(a, seen) || same_outcome(&a->looks, seen))
 		return;
 	if (a->path.odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
 		return;
@@ -260,21 +259,26 @@ static void count(struct oracle *o, const struct vcpu *v, const struct outcome *
 	++*of[out->kind];
 }
 
-/** What of an access would be if it were what it looks like. */
-static struct outcome looks(struct oracle *o, const struct vcpu *v, const struct access *x)
+/** An access that looks like another one which is allowed ends like that one at a device. */
+static struct outcome as_it_looks(struct oracle *o, const struct vcpu *v, const struct access *x,
+				  const struct outcome *fresh)
 {
 	struct access explicit = *x;
+	struct outcome out;
 	struct path p;
 
+	if (!looks_allowed(v, x))
+		return *fresh;
 	explicit.kind &= ~WALK_IMPLICIT;
-	return fresh_walk(o, v, &explicit, &p);
+	out = fresh_walk(o, v, &explicit, &p);
+	return out.kind == OUTCOME_MMIO ? out : *fresh;
 }
 
 void access_begin(struct oracle *o, const struct vcpu *v, const struct access *x, struct pending *a)
 {
 	a->x = x;
 	a->fresh = fresh_walk(o, v, x, &a->path);
-	a->looks = looks_allowed(v, x) ? looks(o, v, x) : a->fresh;
+	a->looks = as_it_looks(o, v, x, &a->fresh);
 	for (unsigned i = 0; i < a->path.depth; i++)
 		a->before[i] = memory_quad(o, a->path.entry[i].gpa);
 	o->before_access = o->now;
@@ -310,7 +314,7 @@ struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct acce
 	count(o, v, &seen);
 
 	if (seen.kind == OUTCOME_FAULT)
-		v->invalidated[v->nr_invalidated++] = (struct invalidation){begun, x->gva, true};
+		history_fault(o, v, x->gva, begun);
 	if (seen.kind == OUTCOME_MMIO)
 		emulate(o, v, x);
 	if (seen.kind == OUTCOME_ALLOWED && x->kind & WALK_WRITE &&

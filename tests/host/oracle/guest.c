@@ -7,33 +7,6 @@ static struct paging *mmu(struct oracle *o)
 	return o->mmu;
 }
 
-static unsigned number(const struct oracle *o, const struct vcpu *v)
-{
-	return (unsigned)(v - o->vcpu);
-}
-
-void guest_load(struct oracle *o, struct vcpu *v)
-{
-	u64 cr3 = v->r.cr3;
-
-	arch_init(&v->arch, &v->r);
-	/* Where MOV to CR3 would be #GP, the guest takes another; or it has nothing mapped. */
-	for (unsigned i = 0; v->arch.mode == ARCH_PAE; i++) {
-		if (guest_load_pdptes(&o->gm, v->r.cr3, v->r.maxphyaddr, v->r.pdpte))
-			break;
-		memset(v->r.pdpte, 0, sizeof(v->r.pdpte));
-		if (i == 4)
-			break;
-		v->r.cr3 = tables_root(o, v);
-	}
-	trace(o, v, "load: cr3 %llx, was %llx; cr4 %llx", v->r.cr3, cr3, v->r.cr4);
-	v->loaded = ++o->now;
-	v->nr_invalidated = 0;
-	o->keys |= v->arch.pke;
-	hw_load(o, v, mmu(o)->ops->load(mmu(o), number(o, v), &v->r));
-	o->figures.loads++;
-}
-
 static void remember(struct oracle *o, struct vcpu *v, u64 gva)
 {
 	v->recent[pick(o, NR_RECENT)] = gva;
@@ -82,42 +55,31 @@ static u64 some_data(struct oracle *o, const struct vcpu *v, u64 gva)
 	return tables_entry(o, v, 1 + pick(o, v->arch.top));
 }
 
-static void op_access(struct oracle *o, struct vcpu *v)
+static void access_at(struct oracle *o, struct vcpu *v, u64 gva)
 {
 	static const unsigned lengths[] = {1, 2, 4, 8};
-	struct access x = guest_access(o, v, guest_gva(o, v));
+	struct access x = guest_access(o, v, gva);
 	u64 data = x.kind & WALK_WRITE ? some_data(o, v, x.gva) : 0;
 
 	trace(o, v, "access %llx: kind %llx pkru %llx", x.gva, x.kind | (x.ac ? 256 : 0), x.pkru);
 	oracle_access(o, v, &x, data, one_in(o, 8) ? lengths[pick(o, 3)] : 8);
 }
 
-void guest_invlpg(struct oracle *o, struct vcpu *v, u64 gva)
+static void op_access(struct oracle *o, struct vcpu *v)
 {
-	trace(o, v, "invlpg %llx", gva, 0, 0);
-	v->invalidated[v->nr_invalidated++] = (struct invalidation){++o->now, gva, false};
-	mmu(o)->ops->invlpg(mmu(o), number(o, v), &v->r, GVA(gva));
-	hw_enter(o, v);
-	o->figures.invalidations++;
+	access_at(o, v, guest_gva(o, v));
 }
 
 static void op_invlpg(struct oracle *o, struct vcpu *v)
 {
-	guest_invlpg(o, v, guest_gva(o, v));
+	spaces_invlpg(o, v, guest_gva(o, v));
 }
 
-static void op_cr3(struct oracle *o, struct vcpu *v)
+static void op_invpcid(struct oracle *o, struct vcpu *v)
 {
-	static const u16 pcids[] = {0, 1, 2, 0x18, 0xfff};
+	u16 pcid = v->r.cr4 & X86_CR4_PCIDE ? history_pcids[pick(o, NR_PCIDS)] : 0;
 
-	if (v->arch.mode == ARCH_OFF || pick(o, 4)) {
-		v->r.cr3 = tables_root(o, v);
-		if (v->r.cr4 & X86_CR4_PCIDE)
-			v->r.cr3 |= pcids[pick(o, ARRAY_SIZE(pcids))];
-		else if (v->arch.mode != ARCH_PAE && one_in(o, 8))
-			v->r.cr3 |= PTE_PCD;
-	}
-	guest_load(o, v);
+	spaces_invpcid(o, v, pcid, guest_gva(o, v));
 }
 
 /** One bit of the control registers, those that choose the mode aside. */
@@ -142,7 +104,65 @@ static void op_control(struct oracle *o, struct vcpu *v)
 	default:
 		v->r.cr4 ^= cr4_bits[pick(o, ARRAY_SIZE(cr4_bits))];
 	}
-	guest_load(o, v);
+	spaces_load(o, v);
+}
+
+/** One step of a visit by the space `home`, where `p` is the path of `gva`. */
+static void visit_step(struct oracle *o, struct vcpu *v, u64 home, u64 gva, const struct path *p)
+{
+	u64 at = pick(o, 3) ? gva : guest_gva(o, v);
+
+	switch (pick(o, 12)) {
+	case 0:
+	case 1:
+		modify_path(o, v, p);
+		break;
+	case 2:
+		modify_and_back(o, v, p);
+		break;
+	case 3:
+		op_modify(o, v);
+		break;
+	case 4:
+		op_copy(o, v);
+		access_at(o, v, at);
+		break;
+	case 5:
+		spaces_invlpg(o, v, at);
+		break;
+	case 6:
+		spaces_invpcid(o, v, home & 0xfff, at);
+		break;
+	case 7:
+		op_control(o, v);
+		break;
+	default:
+		access_at(o, v, at);
+	}
+}
+
+/** To another address space for a moment, and back: as a kernel does at each system call that keeps
+ *  its user's page tables apart. */
+static void op_visit(struct oracle *o, struct vcpu *v)
+{
+	u64 home = v->r.cr3, gva = guest_gva(o, v);
+	struct access x = {.gva = gva};
+	struct path p;
+
+	if (!(v->r.cr4 & X86_CR4_PCIDE))
+		return;
+	access_at(o, v, gva);
+	fresh_walk(o, v, &x, &p);
+	if (one_in(o, 2)) /* the same tables */
+		spaces_cr3(o, v, (home & PAGE_MASK) | history_pcids[pick(o, NR_PCIDS)], pick(o, 8));
+	else
+		spaces_switch(o, v);
+	for (unsigned n = 1 + pick(o, 4); n && p.depth; n--)
+		visit_step(o, v, home, gva, &p);
+	spaces_cr3(o, v, home, pick(o, 8));
+	if (one_in(o, 4))
+		leaves_check(o, v);
+	access_at(o, v, gva);
 }
 
 static void op_hole(struct oracle *o, struct vcpu *v)
@@ -173,15 +193,6 @@ static void op_overlay(struct oracle *o, struct vcpu *v)
 		oracle_fail(o, v, "overlay() is refused");
 	o->overlay = !o->overlay;
 	hw_invalidate(o); /* the caller does */
-	hw_enter(o, v);
-}
-
-static void op_flush(struct oracle *o, struct vcpu *v)
-{
-	trace(o, v, "flush", 0, 0, 0);
-	v->loaded = ++o->now;
-	v->nr_invalidated = 0;
-	mmu(o)->ops->flush(mmu(o), number(o, v));
 	hw_enter(o, v);
 }
 
@@ -219,7 +230,7 @@ static void op_mode(struct oracle *o, struct vcpu *v)
 	}
 	v->r.cr3 = tables_root(o, v);
 	o->building = build;
-	guest_load(o, v);
+	spaces_load(o, v);
 	for (unsigned i = 0; i < NR_RECENT; i++)
 		v->recent[i] = tables_gva(o, v);
 	o->figures.mode_changes++;
@@ -229,10 +240,11 @@ static const struct {
 	void (*run)(struct oracle *o, struct vcpu *v);
 	unsigned weight;
 } operations[] = {
-	{op_access, 1250}, {op_modify, 300}, {op_invlpg, 100},	 {op_cr3, 60},
+	{op_access, 1250}, {op_modify, 300}, {op_invlpg, 100},	 {spaces_switch, 60},
 	{op_copy, 30},	   {op_split, 16},   {op_speculate, 80}, {op_control, 20},
-	{op_recycle, 6},   {op_hole, 6},     {op_overlay, 2},	 {op_flush, 4},
+	{op_recycle, 6},   {op_hole, 6},     {op_overlay, 2},	 {spaces_flush, 4},
 	{op_memtypes, 1},  {op_rights, 12},  {op_leaves, 3},	 {op_mode, 1},
+	{op_visit, 100},   {op_invpcid, 20},
 };
 
 void guest_operation(struct oracle *o)
@@ -253,15 +265,15 @@ void guest_operation(struct oracle *o)
 		what -= operations[i].weight;
 	}
 	o->stopped = true;
-	/* Before the log is full, or that of a vcpu's invalidations. */
+	/* Before the log is full, or a vcpu's history. */
 	if (o->nr_changes > MAX_CHANGES - 4096) {
 		for (unsigned i = 0; i < o->nr_vcpus; i++)
-			guest_load(o, &o->vcpu[i]);
+			spaces_load(o, &o->vcpu[i]);
 		memory_forget_changes(o);
 	}
 	for (unsigned i = 0; i < o->nr_vcpus; i++) {
-		if (o->vcpu[i].nr_invalidated > MAX_INVALIDATIONS - 64)
-			guest_load(o, &o->vcpu[i]);
+		if (history_long(&o->vcpu[i]))
+			spaces_load(o, &o->vcpu[i]);
 	}
 	if (o->figures.operations % 64 == 0)
 		memory_check(o);

@@ -33,9 +33,9 @@ static void follow_up(struct oracle *o, struct vcpu *v, u64 gva)
 	struct access x;
 
 	if (what < 5)
-		guest_invlpg(o, v, gva);
+		spaces_invlpg(o, v, gva);
 	else if (what == 5)
-		guest_load(o, v);
+		spaces_cr3(o, v, v->r.cr3, one_in(o, 3));
 	if (pick(o, 10) < 6) {
 		x = guest_access(o, v, gva);
 		trace(o, v, "access %llx: kind %llx pkru %llx", x.gva, x.kind | (x.ac ? 256 : 0),
@@ -44,25 +44,43 @@ static void follow_up(struct oracle *o, struct vcpu *v, u64 gva)
 	}
 }
 
+void modify_path(struct oracle *o, struct vcpu *v, const struct path *p)
+{
+	u64 entry;
+	unsigned i;
+
+	i = one_in(o, 2) ? p->depth - 1 : pick(o, p->depth);
+	if (!p->complete && pick(o, 4)) { /* mend what leads nowhere, or tables wear out */
+		i = p->depth - 1;
+		entry = tables_entry(o, v, p->entry[i].level) | PTE_P;
+	} else {
+		entry = tables_mutate(o, v, p->entry[i].level, p->entry[i].value);
+	}
+	modify(o, v, p->entry[i].gpa, entry, v->arch.bytes);
+}
+
+void modify_and_back(struct oracle *o, struct vcpu *v, const struct path *p)
+{
+	unsigned i = one_in(o, 2) ? p->depth - 1 : pick(o, p->depth);
+	u64 was = p->entry[i].value;
+	u64 now = one_in(o, 2) ? was ^ PTE_W : tables_mutate(o, v, p->entry[i].level, was);
+
+	modify(o, v, p->entry[i].gpa, now, v->arch.bytes);
+	follow_up(o, v, guest_gva(o, v));
+	modify(o, v, p->entry[i].gpa, was, v->arch.bytes);
+}
+
 /** Change an entry on the path of an address. */
 void op_modify(struct oracle *o, struct vcpu *v)
 {
-	u64 gva = guest_gva(o, v), entry;
+	u64 gva = guest_gva(o, v);
 	struct access x = {.gva = gva};
 	struct path p;
-	unsigned i;
 
 	fresh_walk(o, v, &x, &p);
 	if (!p.depth)
 		return;
-	i = one_in(o, 2) ? p.depth - 1 : pick(o, p.depth);
-	if (!p.complete && pick(o, 4)) { /* mend what leads nowhere, or tables wear out */
-		i = p.depth - 1;
-		entry = tables_entry(o, v, p.entry[i].level) | PTE_P;
-	} else {
-		entry = tables_mutate(o, v, p.entry[i].level, p.entry[i].value);
-	}
-	modify(o, v, p.entry[i].gpa, entry, v->arch.bytes);
+	modify_path(o, v, &p);
 	follow_up(o, v, gva);
 }
 
@@ -88,7 +106,7 @@ void op_rights(struct oracle *o, struct vcpu *v)
 	if (one_in(o, 2))
 		follow_up(o, v, guest_gva(o, v));
 	modify(o, v, p.entry[i].gpa, p.entry[i].value, v->arch.bytes);
-	guest_invlpg(o, v, guest_gva(o, v));
+	spaces_invlpg(o, v, guest_gva(o, v));
 	follow_up(o, v, gva);
 }
 
@@ -160,5 +178,5 @@ void op_recycle(struct oracle *o, struct vcpu *v)
 		modify(o, v, gpa + i * bytes, entry, bytes);
 	}
 	if (one_in(o, 2))
-		guest_load(o, v);
+		spaces_cr3(o, v, v->r.cr3, false);
 }

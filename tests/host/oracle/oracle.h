@@ -8,10 +8,12 @@
  *   processor.c  walks the shadow tables, with a TLB and paging-structure caches
  *   access.c     one access through all three, compared
  *   others.c     what other vcpus do meanwhile
+ *   history.c    what the processor was told to forget, and when
  *   judge.c      is an outcome that differs from the fresh one explained by stale entries?
  *   leaves.c     every leaf of the shadow tables, judged as if it were accessed
  *   tables.c     page tables made and changed at random
  *   guest.c      what the guest does: the operations
+ *   spaces.c     ... with its address spaces: loads of CR3, INVLPG, INVPCID
  *   modify.c     those that modify page tables
  *   world.c      a machine for some thousand operations, and the run
  *   trace.c      what is said of a failure
@@ -51,7 +53,8 @@
 #define HUGE_HPA 0x800000000ull
 
 #define MAX_CHANGES 32768u
-#define MAX_INVALIDATIONS 256u
+#define MAX_EPOCHS 192u
+#define NR_PCIDS 5u
 #define NR_HOLES 4u
 #define TLB_SIZE 32u
 #define PSC_SIZE 16u
@@ -73,10 +76,29 @@ struct cached {
 	unsigned level; /* of the table at `hpa` */
 };
 
-/** INVLPG, or a page fault, which invalidates as well (section 4.10.4.1). */
-struct invalidation {
-	u64 time, gva;
-	bool fault;
+/** What a processor forgets of a PCID when an epoch of its history begins (section 4.10.4.1
+ *  "Operations that Invalidate TLBs and Paging-Structure Caches"). */
+enum forgets {
+	FORGETS_NOTHING, /* the PCID comes into use, or goes out of it */
+	FORGETS_INVLPG,	 /* translations of the page, and all of the paging-structure caches */
+	FORGETS_FAULT,	 /* translations of the page, and structure-cache entries on its way */
+	FORGETS_GLOBAL,	 /* INVLPG while another PCID is in use: the page's global translations */
+	FORGETS_ADDRESS, /* INVPCID of an address: as FAULT, but for global translations */
+	FORGETS_CONTEXT, /* INVPCID of the PCID: all but global translations */
+};
+
+struct epoch {
+	u64 from; /* until the next one's, or now */
+	u64 cr3;  /* while the PCID is in use */
+	u64 gva;
+	enum forgets forgets;
+	bool in_use;
+};
+
+/** Everything was fresh when the first epoch began. */
+struct history {
+	unsigned nr; /* 0: nothing is cached */
+	struct epoch epoch[MAX_EPOCHS];
 };
 
 struct vcpu {
@@ -89,12 +111,10 @@ struct vcpu {
 	u64 hw_pdpte[4];
 	struct cached tlb[TLB_SIZE], psc[PSC_SIZE];
 
-	/* Everything is fresh as of `loaded`; what was invalidated since. */
-	u64 loaded;
-	struct invalidation invalidated[MAX_INVALIDATIONS];
-	unsigned nr_invalidated;
+	struct history history[NR_PCIDS]; /* by the number of a PCID in history_pcids */
 
 	u64 recent[NR_RECENT]; /* linear addresses that were of interest */
+	u64 root[NR_PCIDS];    /* what each PCID was loaded with last, or 0 */
 };
 
 /** The path of a fresh walk. */
@@ -124,10 +144,11 @@ struct outcome {
 /** An access on its way: what is known of it before the MMU has a say. */
 struct pending {
 	const struct access *x;
-	struct outcome fresh, looks; /* `looks`: of an access that cannot be told from this one */
+	struct outcome fresh;
+	struct outcome looks; /* the same, or how it ends as what it looks like */
 	struct path path;
 	u64 before[ARCH_MAX_LEVEL]; /* the quadwords with the path's entries */
-	/* What both were until other vcpus changed something. */
+	/* What these were until other vcpus changed something. */
 	struct outcome earlier[64];
 	unsigned nr_earlier;
 };
@@ -272,6 +293,22 @@ void other_vcpus_prepare(struct oracle *o, const struct path *p);
 /** They store something: called before each invalidation takes effect. */
 void other_vcpus_store(struct oracle *o);
 
+/* history.c */
+extern const u16 history_pcids[NR_PCIDS];
+/** Number of the PCID in use. */
+unsigned history_present(const struct vcpu *v);
+/** Everything is fresh now, for all PCIDs. */
+void history_fresh(struct oracle *o, struct vcpu *v);
+/** v->r.cr3 has just been loaded, and PCID number `was` was in use; `keep`: with bit 63 set. */
+void history_cr3(struct oracle *o, struct vcpu *v, unsigned was, bool keep);
+void history_invlpg(struct oracle *o, struct vcpu *v, u64 gva);
+/** A page fault that the guest sees; `time`: nothing was invalidated for this vcpu since. */
+void history_fault(struct oracle *o, struct vcpu *v, u64 gva, u64 time);
+/** INVPCID of a PCID that is not the present one: of an address, or of all of it. */
+void history_invpcid(struct oracle *o, struct vcpu *v, u16 pcid, const u64 *gva);
+/** Soon there is no room for more. */
+bool history_long(const struct vcpu *v);
+
 /* judge.c */
 /** May the access have had this outcome now, by entries that a processor may have kept? */
 bool judge(struct oracle *o, const struct vcpu *v, const struct access *x,
@@ -292,14 +329,28 @@ u64 tables_data_page(struct oracle *o);
 
 /* guest.c */
 void guest_operation(struct oracle *o);
-void guest_load(struct oracle *o, struct vcpu *v);
-void guest_invlpg(struct oracle *o, struct vcpu *v, u64 gva);
 /** An address, preferably one that was of interest lately. */
 u64 guest_gva(struct oracle *o, struct vcpu *v);
+/** An access of any kind. */
 struct access guest_access(struct oracle *o, struct vcpu *v, u64 gva);
+
+/* spaces.c */
+/** The guest goes on with v->r: all of its registers, or CR3 alone. */
+void spaces_load(struct oracle *o, struct vcpu *v);
+/** MOV to CR3 of a root and PCID; `keep`: with bit 63, if the guest has PCIDs. */
+void spaces_cr3(struct oracle *o, struct vcpu *v, u64 cr3, bool keep);
+/** Another address space, or the present one again. */
+void spaces_switch(struct oracle *o, struct vcpu *v);
+void spaces_invlpg(struct oracle *o, struct vcpu *v, u64 gva);
+void spaces_invpcid(struct oracle *o, struct vcpu *v, u16 pcid, u64 gva);
+void spaces_flush(struct oracle *o, struct vcpu *v);
 
 /* modify.c: operations */
 void op_modify(struct oracle *o, struct vcpu *v);
+/** An entry of the path becomes another. */
+void modify_path(struct oracle *o, struct vcpu *v, const struct path *p);
+/** ... and later what it was. */
+void modify_and_back(struct oracle *o, struct vcpu *v, const struct path *p);
 void op_rights(struct oracle *o, struct vcpu *v);
 void op_split(struct oracle *o, struct vcpu *v);
 void op_copy(struct oracle *o, struct vcpu *v);

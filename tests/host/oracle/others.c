@@ -69,6 +69,11 @@ static void store_meanwhile(struct oracle *o, struct vcpu *v)
 	o->figures.meanwhile++;
 }
 
+static void keep_earlier(struct pending *a, const struct outcome *out)
+{
+	a->earlier[a->nr_earlier++ % ARRAY_SIZE(a->earlier)] = *out;
+}
+
 void other_vcpus_store(struct oracle *o)
 {
 	struct pending *a = o->pending;
@@ -83,7 +88,7 @@ void other_vcpus_store(struct oracle *o)
 	}
 	if (!a || o->figures.meanwhile == before)
 		return;
-	a->earlier[a->nr_earlier++ % ARRAY_SIZE(a->earlier)] = a->fresh;
-	a->earlier[a->nr_earlier++ % ARRAY_SIZE(a->earlier)] = a->looks;
+	keep_earlier(a, &a->fresh);
+	keep_earlier(a, &a->looks);
 	access_begin(o, o->running, a->x, a);
 }

@@ -12,6 +12,27 @@ void trace(struct oracle *o, const struct vcpu *v, const char *format, u64 a, u6
 		o->figures.operations, o->now, a, b, c, format, v ? (unsigned)(v - o->vcpu) : 0};
 }
 
+static void print_history_of_pcid(u16 pcid, const struct history *h)
+{
+	static const char *const forgets[] = {
+		[FORGETS_NOTHING] = "",
+		[FORGETS_INVLPG] = "INVLPG",
+		[FORGETS_FAULT] = "#PF",
+		[FORGETS_GLOBAL] = "INVLPG elsewhere",
+		[FORGETS_ADDRESS] = "INVPCID of an address",
+		[FORGETS_CONTEXT] = "INVPCID of all",
+	};
+
+	for (unsigned i = 0; i < h->nr; i++) {
+		const struct epoch *e = &h->epoch[i];
+
+		fprintf(stderr, "PCID %x, from %llu: %s, cr3 %llx; %s %llx\n", pcid,
+			(unsigned long long)e->from, e->in_use ? "in use" : "not in use",
+			(unsigned long long)e->cr3, i ? forgets[e->forgets] : "all is fresh",
+			(unsigned long long)e->gva);
+	}
+}
+
 static void print_registers(const struct oracle *o, const struct vcpu *v)
 {
 	static const char *const modes[] = {"off", "32-bit", "PAE", "4-level"};
@@ -26,14 +47,10 @@ static void print_registers(const struct oracle *o, const struct vcpu *v)
 		fprintf(stderr, "pdptes %llx %llx %llx %llx\n", (unsigned long long)r->pdpte[0],
 			(unsigned long long)r->pdpte[1], (unsigned long long)r->pdpte[2],
 			(unsigned long long)r->pdpte[3]);
-	fprintf(stderr, "CR3 of the processor %llx; everything fresh at %llu; now %llu\n",
-		(unsigned long long)v->hw_cr3.v, (unsigned long long)v->loaded,
+	fprintf(stderr, "CR3 of the processor %llx; now %llu\n", (unsigned long long)v->hw_cr3.v,
 		(unsigned long long)o->now);
-	for (unsigned i = 0; i < v->nr_invalidated; i++)
-		fprintf(stderr, "invalidated at %llu: %llx by %s\n",
-			(unsigned long long)v->invalidated[i].time,
-			(unsigned long long)v->invalidated[i].gva,
-			v->invalidated[i].fault ? "#PF" : "INVLPG");
+	for (unsigned i = 0; i < NR_PCIDS; i++)
+		print_history_of_pcid(history_pcids[i], &v->history[i]);
 }
 
 static void print_shadow_walk(struct oracle *o, const struct vcpu *v, u64 gva)

@@ -55,7 +55,7 @@ void world_mode(struct oracle *o, struct vcpu *v)
 	if (mode == ARCH_PAE || mode == ARCH_4LEVEL)
 		v->r.cr4 |= X86_CR4_PAE;
 	v->r.cr4 |= pick(o, 4) ? X86_CR4_PSE : 0;
-	if (mode == ARCH_4LEVEL && one_in(o, 2))
+	if (mode == ARCH_4LEVEL && pick(o, 3))
 		v->r.cr4 |= X86_CR4_PCIDE;
 	v->r.efer = (pick(o, 4) ? EFER_NX : 0) | (mode == ARCH_4LEVEL ? EFER_LME | EFER_LMA : 0);
 	memset(v->r.pdpte, 0, sizeof(v->r.pdpte));
@@ -124,7 +124,7 @@ static void new_world(struct oracle *o)
 		v->r.cr3 = tables_root(o, v);
 		for (unsigned n = 0; n < NR_RECENT; n++)
 			v->recent[n] = tables_gva(o, v);
-		guest_load(o, v);
+		spaces_load(o, v);
 	}
 	o->building = false;
 }

@@ -48,8 +48,25 @@ static void forget_stale(struct fault *f)
 	}
 }
 
+/** A directory entry of 32-bit paging is two entries here: the other one is of it, too. */
+static void forget_other_half(struct fault *f)
+{
+	struct shadow *s = f->s;
+	const struct shadow_page *sp = root_of(s, f->vc, f->gva);
+	unsigned index = level_index(f->gva, 2) ^ 1;
+	u32 ref;
+
+	if (!sp || sp->role.mode != MODE_32BIT || sp->role.direct)
+		return;
+	ref = ref_of(s, sp, index);
+	if (spte_present(s->spt[ref]) && read_guest_entry(sp, index) != s->snap[ref])
+		spte_drop(s, ref);
+}
+
 static enum paging_verdict reflect(struct fault *f, u32 pferr)
 {
+	if (f->vc->levels == 2)
+		forget_other_half(f);
 	f->out->pferr = pferr;
 	count(f->s, SHADOW_REFLECTED);
 	return PAGING_REFLECT;

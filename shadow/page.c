@@ -167,8 +167,13 @@ static void disown(struct shadow *s, const struct shadow_page *root)
 void page_zap(struct shadow *s, struct shadow_page *sp)
 {
 	drop_entries(s, sp);
-	if (sp->pins)
+	if (sp->pins) {
+		if (sp->in_sync) {
+			unsync_add(s, sp);
+			protection_over(s, sp->gfn);
+		}
 		return;
+	}
 	spte_drop_list(s, &sp->parents);
 	disown(s, sp);
 	if (sp->unsync_head)

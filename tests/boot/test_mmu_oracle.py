@@ -80,7 +80,7 @@ PLANTS = {
     "PCID kept with another root": (
         "load.c", "|| last->gfn != frame_of(s, vc->regs.cr3) ||", "||"),
     "PCID kept though a cached table was linked": (
-        "link.c", "\ts->filled += SHADOW_RECENT + 1;\n", ""),
+        "entry.h", "\ts->filled += SHADOW_RECENT + 1;\n", ""),
     "PCID kept though a link was refreshed": (
         "sync.c", "\tnote_filled(s, ref);\n\twant_flush_all(s);", "\twant_flush_all(s);"),
     "PCID kept past a change of CR4": (
@@ -110,8 +110,7 @@ PLANTS = {
     "table of a dead root not compared": (
         "page.c", "\tdisown(s, sp);\n", ""),
     "cached table linked without a comparison": (
-        "link.c", "\ts->filled += SHADOW_RECENT + 1;\n\tsync_page(s, sp);\n",
-        "\ts->filled += SHADOW_RECENT + 1;\n"),
+        "link.c", "\tnote_linked(s);\n\tsync_page(s, sp);\n", "\tnote_linked(s);\n"),
     "what is below a cached table not compared": (
         "link.c", "if (sp->role.level == 1 || sp->role.direct)\n\t\treturn;\n\tsync_lists",
         "return;\n\tsync_lists"),

@@ -32,6 +32,7 @@ struct paging_env {
 	bool track_dirty; /* note which 4 KiB pages the guest writes, for paging_ops.dirty */
 	u64 shadow_pool;  /* bytes for shadow page tables and what belongs to them */
 	unsigned nr_vcpus;
+	u8 maxphyaddr; /* of the processor */
 };
 
 /** What an implementation wants in the VMCS. vmm/ combines this with its own needs. */
@@ -57,11 +58,14 @@ enum paging_verdict {
 	PAGING_BROKEN,	   /* a state that cannot be: stop the guest */
 	PAGING_REFLECT,	   /* the guest's own tables forbid it: it must see a page fault */
 	PAGING_LOST_TABLE, /* a paging structure of the guest's lies where no memory is */
+	PAGING_EMULATE,	   /* a write to a table of the guest's: emulate it, and say so to wrote();
+			    * or, if that cannot be, unprotect() and let the guest try again */
 };
 
 /** More about the verdict on a page fault. */
 struct paging_fault {
-	gpa_t gpa; /* PAGING_MMIO: of the access; PAGING_LOST_TABLE: of the structure */
+	gpa_t gpa; /* PAGING_MMIO, PAGING_EMULATE: of the access; PAGING_LOST_TABLE: of the
+		    * structure */
 	u32 pferr; /* PAGING_REFLECT: the error code */
 };
 
@@ -140,6 +144,14 @@ struct paging_ops {
 	void (*flush)(struct paging *p, unsigned vcpu);
 	/** [gpa, gpa+len) was written in the guest's name, by an emulated instruction. */
 	void (*wrote)(struct paging *p, gpa_t gpa, u64 len);
+	/** Where this program sees the byte at `gva`, if the processor has a translation of it now;
+	 *  else NULL. For the instruction that has just exited. */
+	const void *(*peek)(const struct paging *p, unsigned vcpu, gva_t gva);
+	/** Let the guest write to the page at `gpa` without an exit. */
+	void (*unprotect)(struct paging *p, gpa_t gpa);
+	/** In the mode that was loaded last, page faults with P=0 in the processor's error code are
+	 *  the guest's own, exactly as they are: they need not exit. */
+	bool (*silent)(const struct paging *p, unsigned vcpu);
 	/** The guest's IA32_PAT is `pat` from now on, or its MTRRs have changed. */
 	void (*memtypes)(struct paging *p, u64 pat);
 	/** The implementation's own counters (include/shadow_counters.def), NR_SHADOW_COUNTERS of

@@ -61,7 +61,7 @@ static inline void spte_remove(struct shadow *s, u32 ref, u32 *list)
 {
 	struct shadow_page *sp = page_of_ref(s, ref);
 
-	__atomic_store_n(&s->spt[ref], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->spt[ref], s->unknown, __ATOMIC_RELEASE);
 	list_remove(s, list, ref);
 	sp->bitmap[ref / 64 % ARRAY_SIZE(sp->bitmap)] &= ~BIT(ref % 64);
 	sp->present--;
@@ -74,7 +74,7 @@ static inline void spte_drop_small(struct shadow *s, u32 ref)
 	const struct shadow_slot *slot = s->last_slot;
 	u64 spte = s->spt[ref], n = ((spte & SPTE_ADDR_MASK) - slot->hpa) >> PAGE_SHIFT;
 
-	if (n < slot->nr && spte & PTE_P)
+	if (n < slot->nr && spte_present(spte))
 		spte_remove(s, ref, &slot->head[n]);
 	else
 		spte_drop(s, ref);

@@ -36,7 +36,7 @@ static void forget_stale(struct fault *f)
 		unsigned index = level_index(f->gva, sp->role.level);
 		u32 ref = ref_of(s, sp, index);
 
-		if (!(s->spt[ref] & PTE_P))
+		if (!spte_present(s->spt[ref]))
 			return;
 		if (read_guest_entry(sp, index) != s->snap[ref]) {
 			spte_drop(s, ref);
@@ -123,7 +123,7 @@ static enum paging_verdict put(struct fault *f, u32 ref, u64 spte, u64 snap, con
 		return spurious(f);
 	}
 	count(s, f->outcome);
-	if ((old & PTE_P) && !((old ^ spte) & (SPTE_ADDR_MASK | PTE_PS))) {
+	if (spte_present(old) && !((old ^ spte) & (SPTE_ADDR_MASK | PTE_PS))) {
 		__atomic_store_n(&s->spt[ref], spte, __ATOMIC_RELEASE);
 		s->snap[ref] = snap;
 		note_filled(s, ref);
@@ -157,6 +157,11 @@ static enum paging_verdict map_small(struct fault *f, u32 ref, u64 entry, u64 gf
 	if (!frames_find(s, gfn, &t))
 		return mmio(f, gfn);
 	if ((*t.list & HEAD_PROTECTED) && f->access & WALK_WRITE) {
+		if (!(f->access & WALK_USER) && watch_emulates(s, gfn)) {
+			f->out->gpa = GPA(gfn << PAGE_SHIFT | (f->gva & ~PAGE_MASK));
+			count(s, SHADOW_EMULATED);
+			return PAGING_EMULATE;
+		}
 		unprotect_frame(s, gfn, t.list);
 		f->outcome = SHADOW_WRITE_PROTECT;
 	}
@@ -220,7 +225,7 @@ static u32 descend(const struct shadow *s, const struct shadow_vcpu *vc, u64 gva
 		u32 ref = n << SHADOW_ENTRY_BITS | index;
 		u64 spte = s->spt[ref];
 
-		if ((spte & (PTE_P | PTE_PS)) != PTE_P || sp->role.direct)
+		if ((spte & (PTE_A | PTE_PS)) != PTE_A || sp->role.direct)
 			return NO_REF;
 		entry = read_guest_entry(sp, index);
 		if (entry != s->snap[ref])
@@ -301,6 +306,9 @@ static bool quick(struct fault *f, enum paging_verdict *verdict)
 		/* See forget_stale(); the entries above are not stale. */
 		if (entry != s->snap[ref])
 			spte_drop_small(s, ref);
+		/* What is read is often a file's, of which kernels map more than was asked for. */
+		if (!(entry & PTE_P) && f->vc->silent && f->access & WALK_WRITE)
+			watch_growth(s, f->vc, sp, f->gva);
 		*verdict = reflect(f, pferr);
 		return true;
 	}
@@ -326,8 +334,7 @@ static enum paging_verdict map(struct fault *f, const struct walk_path *path, u6
 		u32 ref = ref_of(s, sp, index);
 		u64 entry = sp->role.direct ? 0 : path->step[step].entry, before;
 		bool leaf = sp->role.direct || step == path->depth - 1;
-		bool linked =
-			(s->spt[ref] & PTE_P) && !(s->spt[ref] & PTE_PS) && s->snap[ref] == entry;
+		bool linked = (s->spt[ref] & (PTE_A | PTE_PS)) == PTE_A && s->snap[ref] == entry;
 
 		/* Another processor has changed it since the walk, perhaps just before this table
 		 * was write-protected on the way: then nobody would compare it again. */
@@ -388,6 +395,9 @@ enum paging_verdict shadow_page_fault(struct paging *p, unsigned vcpu, const str
 {
 	struct shadow *s = to_shadow(p);
 	struct shadow_vcpu *vc = &s->vcpu[vcpu];
+	/* An entry about which nothing is known has a reserved bit of ours. */
+	if (pferr & PFERR_RSVD)
+		pferr &= ~(PFERR_RSVD | PFERR_PRESENT);
 	struct fault f = {
 		.s = s,
 		.vc = vc,

@@ -106,6 +106,7 @@ void prefill_root(struct shadow *s, struct shadow_page *sp)
 	if (!linked)
 		return;
 	note_linked(s);
+	unwatch_reached(s);
 	sync_lists(s, sp->owner, UNSYNC_UPPER);
 	sync_lists(s, sp->owner, UNSYNC_LEAF);
 }
@@ -116,6 +117,8 @@ static void freshen(struct shadow *s, struct shadow_page *sp)
 {
 	sp->referenced = true;
 	note_linked(s);
+	/* A second way to what is watched: perhaps not all of it is write-protected. */
+	unwatch_reached(s);
 	sync_page(s, sp);
 	if (sp->role.level == 1 || sp->role.direct)
 		return;
@@ -131,7 +134,7 @@ struct shadow_page *link_child(struct shadow *s, u32 ref, u64 entry, bool leaf)
 	u64 gfn = entry_frame(sp, index, entry, leaf), spte = s->spt[ref];
 	bool new = false;
 
-	if ((spte & PTE_P) && !spte_is_leaf(spte, sp->role.level) && s->snap[ref] == entry) {
+	if (spte_present(spte) && !spte_is_leaf(spte, sp->role.level) && s->snap[ref] == entry) {
 		child = child_of(s, spte);
 		if (child->gfn == gfn && child->role.word == role.word)
 			return child;

@@ -51,6 +51,7 @@ static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk
 	s->maxphyaddr = r->maxphyaddr;
 	s->has_1g = r->has_1g;
 	vc->paging = r->cr0 & X86_CR0_PG;
+	vc->silent = false;
 	vc->levels = vc->paging && lma ? 4 : 2;
 	vc->role = (union role){.level = vc->levels, .access = ACCESS_ALL};
 	if (!vc->paging) {
@@ -63,6 +64,8 @@ static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk
 	vc->role.pse = vc->role.mode == MODE_32BIT && (r->cr4 & X86_CR4_PSE);
 	vc->role.wp0 = !(r->cr0 & X86_CR0_WP);
 	vc->role.smep = vc->role.wp0 && (r->cr4 & X86_CR4_SMEP);
+	/* Without either, the error code of a fetch would tell that EFER.NXE is 1. */
+	vc->silent = s->unknown && lma && ((r->cr4 & X86_CR4_SMEP) || (r->efer & EFER_NX));
 	s->pte_reserved[vc->role.mode][vc->role.nxe] = guest_reserved_bits(r, 1, true);
 	set_format(s);
 }
@@ -193,6 +196,30 @@ static bool invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
 		break;
 	}
 	return false;
+}
+
+const void *shadow_peek(const struct paging *p, unsigned vcpu, gva_t gva)
+{
+	const struct shadow *s = (const struct shadow *)p;
+	const struct shadow_vcpu *vc = &s->vcpu[vcpu];
+	u64 at = vc->levels == 4 ? gva.v : (u32)gva.v, spte = 0;
+	const struct shadow_page *sp = root_of(s, vc, at);
+	unsigned level;
+
+	for (level = sp ? sp->role.level : 0; level; level--) {
+		spte = s->spt[ref_of(s, sp, level_index(at, level))];
+		if (!spte_present(spte))
+			return NULL;
+		if (spte_is_leaf(spte, level))
+			break;
+		sp = child_of(s, spte);
+	}
+	if (!level)
+		return NULL;
+	at &= (1ull << level_shift(level)) - 1;
+	spte &= SPTE_ADDR_MASK & ~((1ull << level_shift(level)) - 1);
+	return (const u8 *)s->env.page_ptr(s->env.ctx, HPA((spte | at) & PAGE_MASK)) +
+	       (at & ~PAGE_MASK);
 }
 
 /* --- PCIDs ---------------------------------------------------------------------------------- */

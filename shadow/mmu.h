@@ -24,6 +24,9 @@
 
 #define SHADOW_ENTRIES 512u
 
+/** Page tables watched at a time: each new way to a table is held against all of them. */
+#define SHADOW_WATCHED 64u
+
 /** Entries remembered as filled last; a power of 2. */
 #define SHADOW_RECENT 64u
 #define SHADOW_ENTRY_BITS 9u
@@ -37,6 +40,11 @@
 /** The processor's IA32_PAT in this mode: byte n is a memory type, see pat_index_of(). Entries 0, 2
  *  and 3 are those of a reset, and 1 is what the host's own page tables use for the screen. */
 #define SHADOW_PAT 0x0007050400070106ull
+
+/** An entry about which nothing is known. Its address bits reach beyond any processor's memory: a
+ *  page fault for a reserved bit, with P=1, and nothing that a processor could have in its cache.
+ */
+#define SPTE_UNKNOWN (SPTE_ADDR_MASK | PTE_P)
 
 /** The guest's IA32_PAT at reset. */
 #define SHADOW_PAT_RESET 0x0007040600070406ull
@@ -96,8 +104,11 @@ struct shadow_page {
 	u16 pins;      /* vcpus that have it as a root */
 	u16 clean;     /* times in a row that a comparison found nothing */
 	u16 patience;  /* times until the guest's table is write-protected */
+	u8 grown;      /* faults of the guest's on entries that were not present */
+	u8 rewritten;  /* watched: entries written that were present */
 	bool used;
 	bool in_sync;
+	bool watched;			 /* see watch.c */
 	bool referenced;		 /* since the clock of reclaim last came by */
 	u64 bitmap[SHADOW_ENTRIES / 64]; /* present entries */
 };
@@ -149,6 +160,7 @@ struct shadow_pcid {
 struct shadow_vcpu {
 	struct walk_regs regs;
 	bool paging;
+	bool silent;	 /* see paging_ops.silent */
 	u8 levels;	 /* of the guest's tables: 4 or 2 */
 	union role role; /* of the root, without quadrant */
 	u32 root[4];	 /* shadow pages; 4-level: the first only */
@@ -198,7 +210,9 @@ struct shadow {
 	u64 op;		     /* number of the operation on hand */
 	u64 type_bits[8][9]; /* entry bits by the guest's MTRR type, and PAT index or ROLE_NO_PAT */
 	u64 pte_reserved[3][2]; /* bits that must be 0 in a page-table entry, by mode and NXE */
-	u8 maxphyaddr;		/* of the guest's CPUID */
+	u64 unknown;		/* SPTE_UNKNOWN; 0 where no bit of an address is reserved */
+	u32 watched[SHADOW_WATCHED], nr_watched;
+	u8 maxphyaddr; /* of the guest's CPUID */
 	bool has_1g;
 	bool narrow, wide; /* guest tables of 4 and of 8 bytes an entry are in use */
 	struct shadow_vcpu vcpu[SHADOW_MAX_VCPUS];
@@ -439,6 +453,27 @@ void protection_over(struct shadow *s, u64 gfn);
 /** prefetch() (entry.h), in the cases that are not common. */
 bool prefetch_rare(struct shadow *s, const struct shadow_page *sp, u32 ref, u64 entry);
 
+/** Write-protect the guest's table of an unsync page, and compare it. */
+void sync_and_protect(struct shadow *s, struct shadow_page *sp);
+
+/* watch.c */
+
+/** The guest faulted on an entry of `sp`, a page table in which it is not present. */
+void watch_growth(struct shadow *s, struct shadow_vcpu *vc, struct shadow_page *sp, u64 gva);
+
+void unwatch(struct shadow *s, struct shadow_page *sp);
+void unwatch_all(struct shadow *s);
+
+/** There are new ways to tables: whatever has more than one now, or one that is not in sync, is not
+ *  watched any more. */
+void unwatch_reached(struct shadow *s);
+
+/** Is a write to this frame, which is protected, worth emulating? */
+bool watch_emulates(struct shadow *s, u64 gfn);
+
+/** [gpa, gpa+len) of a frame that is protected was written. False: unprotect it. */
+bool watch_wrote(struct shadow *s, gpa_t gpa, u64 len);
+
 /* link.c */
 
 /** Lead from the entry `ref`, made from the guest's `entry`, to the page for the role that it asks
@@ -464,6 +499,7 @@ enum paging_verdict shadow_page_fault(struct paging *p, unsigned vcpu, const str
 /* load.c */
 hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r);
 hpa_t shadow_load_cr3(struct paging *p, unsigned vcpu, const struct walk_regs *r, bool keep);
+const void *shadow_peek(const struct paging *p, unsigned vcpu, gva_t gva);
 void shadow_invpcid(struct paging *p, unsigned vcpu, u16 pcid, const gva_t *gva);
 void shadow_invlpg(struct paging *p, unsigned vcpu, const struct walk_regs *r, gva_t gva);
 void shadow_flush(struct paging *p, unsigned vcpu);

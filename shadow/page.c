@@ -49,6 +49,9 @@ bool pool_init(struct shadow *s, char *err)
 		return false;
 	}
 	s->nr_pages = nr;
+	s->unknown = s->env.maxphyaddr < 52 ? SPTE_UNKNOWN : 0;
+	for (u64 i = 0; i < (u64)nr * SHADOW_ENTRIES; i++)
+		s->spt[i] = s->unknown;
 	for (u32 i = nr - 1; i > 0; i--) {
 		s->page[i].hash_next = s->free_list;
 		s->free_list = i;
@@ -166,6 +169,7 @@ static void disown(struct shadow *s, const struct shadow_page *root)
 
 void page_zap(struct shadow *s, struct shadow_page *sp)
 {
+	unwatch(s, sp);
 	drop_entries(s, sp);
 	if (sp->pins) {
 		if (sp->in_sync) {
@@ -273,7 +277,7 @@ void adopt(struct shadow *s, struct shadow_page *sp, u32 owner)
 	for (unsigned i = 0; sp->role.level > 1 && sp->present && i < SHADOW_ENTRIES; i++) {
 		u64 spte = s->spt[ref_of(s, sp, i)];
 
-		if ((spte & PTE_P) && !spte_is_leaf(spte, sp->role.level))
+		if (spte_present(spte) && !spte_is_leaf(spte, sp->role.level))
 			adopt(s, child_of(s, spte), sp->owner);
 	}
 }

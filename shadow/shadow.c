@@ -61,17 +61,39 @@ void shadow_memtypes(struct paging *p, u64 pat)
 	op_end(s);
 }
 
+/** NULL: no memory there. */
+static u32 *frame_head(struct shadow *s, u64 gfn)
+{
+	const struct shadow_slot *slot = frames_slot(s, gfn);
+
+	return slot ? &slot->head[gfn - slot->gfn] : NULL;
+}
+
 static void shadow_wrote(struct paging *p, gpa_t gpa, u64 len)
 {
 	struct shadow *s = to_shadow(p);
 
 	for (u64 gfn = gpa.v >> PAGE_SHIFT; len && gfn <= (gpa.v + len - 1) >> PAGE_SHIFT; gfn++) {
-		const struct shadow_slot *slot = frames_slot(s, gfn);
-		u32 *head = slot ? &slot->head[gfn - slot->gfn] : NULL;
+		u32 *head = frame_head(s, gfn);
 
-		if (head && *head & HEAD_PROTECTED)
+		if (head && *head & HEAD_PROTECTED && !watch_wrote(s, gpa, len))
 			unprotect_frame(s, gfn, head);
 	}
+	op_end(s);
+}
+
+static void shadow_unprotect(struct paging *p, gpa_t gpa)
+{
+	struct shadow *s = to_shadow(p);
+	u32 *head = frame_head(s, gpa.v >> PAGE_SHIFT);
+
+	if (head && *head & HEAD_PROTECTED)
+		unprotect_frame(s, gpa.v >> PAGE_SHIFT, head);
+}
+
+static bool shadow_silent(const struct paging *p, unsigned vcpu)
+{
+	return ((const struct shadow *)p)->vcpu[vcpu].silent;
 }
 
 static bool shadow_overlay(struct paging *p, gpa_t gpa, hpa_t hpa)
@@ -122,7 +144,7 @@ static void shadow_summary(const struct paging *p, struct paging_summary *sum)
 		for (unsigned j = 0; s->page[i].used && j < SHADOW_ENTRIES; j++) {
 			u64 spte = s->spt[ref_of(s, &s->page[i], j)];
 
-			if (!(spte & PTE_P) || !spte_is_leaf(spte, s->page[i].role.level))
+			if (!spte_present(spte) || !spte_is_leaf(spte, s->page[i].role.level))
 				continue;
 			if (s->page[i].role.level == 1)
 				sum->pages_4k++;
@@ -158,7 +180,7 @@ static u64 shadow_audit(const struct paging *p, const struct gmem *gm)
 		for (unsigned j = 0; s->page[i].used && j < SHADOW_ENTRIES; j++) {
 			u64 spte = s->spt[ref_of(s, &s->page[i], j)];
 
-			if ((spte & PTE_P) && spte_is_leaf(spte, level) &&
+			if (spte_present(spte) && spte_is_leaf(spte, level) &&
 			    !leads_to_guest(s, gm, spte, level))
 				bad++;
 		}
@@ -186,6 +208,9 @@ const struct paging_ops shadow_ops = {
 	.invlpg = shadow_invlpg,
 	.flush = shadow_flush,
 	.wrote = shadow_wrote,
+	.peek = shadow_peek,
+	.unprotect = shadow_unprotect,
+	.silent = shadow_silent,
 	.memtypes = shadow_memtypes,
 	.counters = shadow_counters,
 };

@@ -7,7 +7,7 @@ void spte_drop(struct shadow *s, u32 ref)
 	struct shadow_page *sp = page_of_ref(s, ref);
 	u64 spte = s->spt[ref];
 
-	if (spte & PTE_P)
+	if (spte_present(spte))
 		spte_remove(s, ref,
 			    spte_is_leaf(spte, sp->role.level)
 				    ? frames_list(s, spte, sp->role.level)

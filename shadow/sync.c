@@ -114,6 +114,10 @@ void unprotect_frame(struct shadow *s, u64 gfn, u32 *head)
 	for (struct shadow_page *sp = page_first(s, gfn); sp; sp = page_next(s, sp)) {
 		if (!sp->in_sync)
 			continue;
+		/* The way to what is watched is to be protected, all of it. */
+		if (sp->role.level > 1)
+			unwatch_all(s);
+		unwatch(s, sp);
 		sp->patience = (u16)MIN(2 * sp->patience, PATIENCE_MAX);
 		unsync_add(s, sp);
 	}
@@ -153,15 +157,11 @@ static void compare_32bit(struct shadow *s, struct shadow_page *sp, unsigned fir
 	}
 }
 
-void sync_page(struct shadow *s, struct shadow_page *sp)
+static void compare_page(struct shadow *s, struct shadow_page *sp)
 {
 	u64 changes = s->counter[SHADOW_SYNC_CHANGES];
 
-	if (sp->in_sync || sp->role.direct)
-		return;
 	count(s, SHADOW_SYNCS);
-	if (sp->clean >= sp->patience && !(s->narrow && s->wide))
-		protect(s, sp);
 	for (unsigned w = 0; w < ARRAY_SIZE(sp->bitmap); w++) {
 		if (!sp->bitmap[w])
 			continue;
@@ -171,6 +171,23 @@ void sync_page(struct shadow *s, struct shadow_page *sp)
 			compare(s, sp, w * 64, sp->bitmap[w]);
 	}
 	sp->clean = changes == s->counter[SHADOW_SYNC_CHANGES] ? sp->clean + 1 : 0;
+}
+
+void sync_page(struct shadow *s, struct shadow_page *sp)
+{
+	if (sp->in_sync || sp->role.direct)
+		return;
+	if (sp->clean >= sp->patience && !(s->narrow && s->wide))
+		protect(s, sp);
+	compare_page(s, sp);
+}
+
+void sync_and_protect(struct shadow *s, struct shadow_page *sp)
+{
+	if (sp->in_sync)
+		return;
+	protect(s, sp);
+	compare_page(s, sp);
 }
 
 static inline void sync_list(struct shadow *s, u32 head, u64 *synced)

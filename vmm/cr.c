@@ -83,6 +83,17 @@ static void load_own_tables(struct vcpu *v)
 	vmcs_writel(GUEST_CR3, p->ops->load(p, v->index, &v->walk).v);
 }
 
+/** Page faults exit; those with P=0 in the error code only where the mode wants it (SDM volume 3,
+ *  section 25.6.3 "Exception Bitmap"). */
+static void filter_page_faults(const struct vcpu *v)
+{
+	const struct paging *p = v->machine->paging;
+	u32 bits = p->ops->silent(p, v->index) ? PFERR_PRESENT : 0;
+
+	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, bits);
+	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, bits);
+}
+
 void vcpu_load_cr3(struct vcpu *v, u64 cr3, bool keep)
 {
 	struct paging *p = v->machine->paging;
@@ -114,6 +125,7 @@ void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)
 		v->walk.cr4 = r->cr4;
 		v->walk.efer = r->efer;
 		load_own_tables(v);
+		filter_page_faults(v);
 	} else {
 		vmcs_writel(GUEST_CR3, f.cr3);
 	}

@@ -230,6 +230,7 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 	case PAGING_MMIO:
 		break;
 	case PAGING_REFLECT: /* verdicts on page faults */
+	case PAGING_EMULATE:
 	case PAGING_LOST_TABLE:
 	case PAGING_BROKEN:
 		return stop_unsupported(v, "EPT violation at 0x%llx, which is mapped",

@@ -5,6 +5,7 @@
 #include "guest/walk.h"
 #include "machine.h"
 #include "run.h"
+#include "table_write.h"
 #include "vmcs.h"
 
 enum exit_action handle_page_fault(struct vcpu *v)
@@ -26,6 +27,8 @@ enum exit_action handle_page_fault(struct vcpu *v)
 		return EXIT_RETRY;
 	case PAGING_MMIO:
 		return access_mmio(v, f.gpa, pferr & PFERR_FETCH);
+	case PAGING_EMULATE:
+		return emulate_table_write(v, gva, f.gpa);
 	case PAGING_LOST_TABLE:
 		return stop_on_paging(v, f.gpa);
 	case PAGING_BROKEN:

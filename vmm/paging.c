@@ -99,6 +99,7 @@ void paging_create(struct machine *m, u32 mode)
 		.track_dirty = o->dirty,
 		.shadow_pool = options_shadow_pool(o, gmem_size(&m->pc.mem)),
 		.nr_vcpus = m->nr_vcpus,
+		.maxphyaddr = core.mtrrs.maxphyaddr,
 	};
 	m->paging = implementations[mode]->create(&m->paging_env, &m->pc.mem, err);
 	if (!m->paging)

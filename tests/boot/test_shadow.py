@@ -56,7 +56,7 @@ def check_counters(run):
     assert sum(run["cr_accesses"].values()) == reasons["CR_ACCESS"]
     counters = run["paging_counters"]
     assert counters["faults"] == run["exceptions"]["#PF"] == sum(
-        counters[name] for name in ("fills", "reflected", "mmio", "write-protect", "spurious"))
+        counters[name] for name in ("fills", "reflected", "mmio", "write-protect", "emulated", "spurious"))
     assert counters["invlpg"] >= counters["invlpg-mapped"]
     assert counters["loads"] > counters["roots-cached"] > 0
     assert counters["tables"] >= counters["zaps"] >= counters["reclaims"]

@@ -42,6 +42,8 @@ struct oracle_figures {
 	u64 fills;			 /* page faults that were the MMU's own */
 	u64 stores_to_tables, emulated_stores, invalidations, invpcids, mode_changes;
 	u64 loads, kept; /* of them those with bit 63 set */
+	u64 zeros;	 /* shadow entries that make such faults, one by one */
+	u64 silent;	 /* faults that the processor delivered to the guest by itself */
 	u64 meanwhile;	 /* stores by another vcpu while the MMU worked */
 	u64 leaves;	 /* shadow leaves looked at, one by one */
 	u64 by_mode[4];	 /* accesses in each enum arch_mode */

@@ -51,6 +51,8 @@ int main(int argc, char **argv)
 	FIGURE(loads);
 	FIGURE(kept);
 	FIGURE(mode_changes);
+	FIGURE(silent);
+	FIGURE(zeros);
 	FIGURE(meanwhile);
 	FIGURE(leaves);
 	printf("%-18s off %llu, 32-bit %llu, PAE %llu, 4-level %llu\n", "accesses by mode",

@@ -57,6 +57,8 @@ static void check_figures(const struct oracle_figures *f)
 	assert_true(f->invalidations > n / 20);
 	assert_true(f->invpcids > n / 200);
 	assert_true(f->kept > n / 50);
+	assert_true(f->silent > n / 2000);
+	assert_true(f->zeros > n / 200);
 	assert_true(f->meanwhile > n / 1000);
 	assert_true(f->leaves > n / 10);
 	assert_int_equal(f->undecided, 0);

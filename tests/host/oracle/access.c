@@ -98,6 +98,24 @@ static void check_walker(struct oracle *o, const struct vcpu *v, const struct ac
 		    (unsigned long long)w.gpa.v, w.pferr);
 }
 
+/** The hypervisor emulates the guest's store to a table, or lets the guest do it; always, if it is
+ * no instruction's own. */
+static bool emulates(struct oracle *o, struct vcpu *v, const struct access *x, u64 gpa,
+		     struct outcome *out)
+{
+	if (!(x->kind & WALK_WRITE))
+		oracle_fail(o, v, "PAGING_EMULATE for what is no write");
+	if (x->kind & WALK_IMPLICIT || one_in(o, 8)) {
+		o->mmu->ops->unprotect(o->mmu, GPA(gpa));
+		hw_enter(o, v);
+		return false;
+	}
+	*out = memory_land(o, gpa);
+	out->type = ANY_TYPE;
+	out->emulated = true;
+	return true;
+}
+
 /** (b): until the access is done or the guest has to see what became of it. */
 static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const struct access *x)
 {
@@ -111,6 +129,11 @@ static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const stru
 
 		if (hw_access(o, v, x, &out) == HW_DONE)
 			return out;
+		if (v->silent && !(out.pferr & PFERR_PRESENT)) {
+			o->figures.silent++;
+			return (struct outcome){
+				.kind = OUTCOME_FAULT, .pferr = out.pferr, .silent = true};
+		}
 		verdict = o->mmu->ops->page_fault(o->mmu, v - o->vcpu, &r, GVA(x->gva), out.pferr,
 						  &f);
 		trace(o, v, "  #PF %llx error %llx: verdict %llu", x->gva, out.pferr, verdict);
@@ -122,6 +145,10 @@ static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const stru
 				tries = 0;
 			meanwhile = o->figures.meanwhile;
 			hw_enter(o, v);
+			continue;
+		case PAGING_EMULATE:
+			if (emulates(o, v, x, f.gpa.v, &out))
+				return out;
 			continue;
 		case PAGING_MMIO:
 			return (struct outcome){.kind = OUTCOME_MMIO, .at = f.gpa.v};
@@ -195,7 +222,7 @@ bool same_outcome(const struct outcome *a, const struct outcome *b)
 {
 	if (a->kind != b->kind)
 		return false;
-	if (a->kind == OUTCOME_ALLOWED && a->type != b->type)
+	if (a->kind == OUTCOME_ALLOWED && a->type != b->type && !a->emulated && !b->emulated)
 		return false;
 	return a->kind == OUTCOME_FAULT ? a->pferr == b->pferr : a->at == b->at;
 }
@@ -223,26 +250,38 @@ static bool was_so_earlier(const struct pending *a, const struct outcome *seen)
 	return false;
 }
 
-static void compare(struct oracle *o, struct vcpu *v, const struct pending *a,
-		    const struct outcome *seen)
+/** ... though it is not what a fresh walk gives. */
+static bool is_allowed(struct oracle *o, const struct vcpu *v, const struct pending *a,
+		       const struct outcome *seen)
 {
-	char was[OUTCOME_TEXT], is[OUTCOME_TEXT];
-	bool flags = flags_set(o, v, a->x, &a->path), folded = false;
+	bool folded = false;
 
-	if (same_outcome(&a->fresh, seen) && (seen->kind != OUTCOME_ALLOWED || flags))
-		return;
 	if (was_so_earlier(a, seen) || same_outcome(&a->looks, seen))
-		return;
+		return true;
 	if (a->path.odd && (seen->kind == OUTCOME_LOST || seen->kind == OUTCOME_MMIO))
-		return;
+		return true;
 	if (judge(o, v, a->x, seen, &folded)) {
 		if (folded)
 			o->figures.folded++;
 		else
 			o->figures.stale++;
 		trace(o, v, "  stale or folded", 0, 0, 0);
-		return;
+		return true;
 	}
+	return false;
+}
+
+static void compare(struct oracle *o, struct vcpu *v, const struct pending *a,
+		    const struct outcome *seen)
+{
+	char was[OUTCOME_TEXT], is[OUTCOME_TEXT];
+	bool flags = flags_set(o, v, a->x, &a->path);
+
+	if (same_outcome(&a->fresh, seen) && (seen->kind != OUTCOME_ALLOWED || flags))
+		return;
+	/* Not present is never cached: what nobody has looked at is fresh, or wrong. */
+	if (!seen->silent && is_allowed(o, v, a, seen))
+		return;
 	trace_walks(o, v, a->x);
 	oracle_fail(o, v, "gva %llx: fresh %s; shadow %s, flags %s", (unsigned long long)a->x->gva,
 		    outcome_text(&a->fresh, was), outcome_text(seen, is),
@@ -321,6 +360,12 @@ struct outcome oracle_access(struct oracle *o, struct vcpu *v, const struct acce
 	    memory_gpa_of(o, seen.at, &gpa)) {
 		o->figures.stores_to_tables += gpa - TABLES_GPA < sizeof(o->copy);
 		memory_store(o, gpa, &data, len);
+		if (seen.emulated) {
+			trace(o, v, "  emulated: %llx at %llx", data, gpa, 0);
+			o->mmu->ops->wrote(o->mmu, GPA(gpa), len);
+			hw_enter(o, v);
+			o->figures.emulated_stores++;
+		}
 	}
 	return seen;
 }

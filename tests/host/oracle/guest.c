@@ -244,7 +244,7 @@ static const struct {
 	{op_copy, 30},	   {op_split, 16},   {op_speculate, 80}, {op_control, 20},
 	{op_recycle, 6},   {op_hole, 6},     {op_overlay, 2},	 {spaces_flush, 4},
 	{op_memtypes, 1},  {op_rights, 12},  {op_leaves, 3},	 {op_mode, 1},
-	{op_visit, 100},   {op_invpcid, 20},
+	{op_visit, 100},   {op_invpcid, 20}, {op_grow, 16},
 };
 
 void guest_operation(struct oracle *o)

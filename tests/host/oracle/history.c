@@ -110,7 +110,7 @@ void history_invpcid(struct oracle *o, struct vcpu *v, u16 pcid, const u64 *gva)
 bool history_long(const struct vcpu *v)
 {
 	for (unsigned i = 0; i < NR_PCIDS; i++) {
-		if (v->history[i].nr > MAX_EPOCHS - 64)
+		if (v->history[i].nr > MAX_EPOCHS / 2)
 			return true;
 	}
 	return false;

@@ -68,9 +68,11 @@ struct outcome memory_land(struct oracle *o, u64 gpa)
 	u64 hpa = 0;
 
 	if (o->overlay && (gpa & PAGE_MASK) == OVERLAY_GPA)
-		out = (struct outcome){OUTCOME_ALLOWED, OVERLAY_HPA + gpa % PAGE_SIZE, 0, ANY_TYPE};
+		out = (struct outcome){.kind = OUTCOME_ALLOWED,
+				       .at = OVERLAY_HPA + gpa % PAGE_SIZE,
+				       .type = ANY_TYPE};
 	else if (s && !memory_in_hole(o, gpa))
-		out = (struct outcome){OUTCOME_ALLOWED, s->hpa.v + (gpa - s->gpa.v), 0, 0};
+		out = (struct outcome){.kind = OUTCOME_ALLOWED, .at = s->hpa.v + (gpa - s->gpa.v)};
 	if (ept_translate(o, gpa, &hpa) != (out.kind == OUTCOME_ALLOWED) ||
 	    (out.kind == OUTCOME_ALLOWED && hpa != out.at))
 		oracle_fail(o, NULL, "EPT translates %llx to %llx, which ought to be %llx",

@@ -204,6 +204,7 @@ void memory_env(struct oracle *o, unsigned nr_vcpus, u64 shadow_pool)
 		.ctx = o,
 		.shadow_pool = shadow_pool,
 		.nr_vcpus = nr_vcpus,
+		.maxphyaddr = o->host_maxphyaddr,
 	};
 }
 

@@ -168,7 +168,7 @@ void op_copy(struct oracle *o, struct vcpu *v)
 /** A page of tables gets a new life: filled anew, or cleared. */
 void op_recycle(struct oracle *o, struct vcpu *v)
 {
-	unsigned page = pick(o, TABLE_PAGES - 4);
+	unsigned page = pick(o, TABLE_FREE_PAGES);
 	u64 gpa = TABLES_GPA + page * PAGE_SIZE;
 	unsigned level = 1 + pick(o, MAX(v->arch.top, 1u)), bytes = MAX(v->arch.bytes, 4u);
 
@@ -179,4 +179,76 @@ void op_recycle(struct oracle *o, struct vcpu *v)
 	}
 	if (one_in(o, 2))
 		spaces_cr3(o, v, v->r.cr3, false);
+}
+
+/** There is another way to the page table at the end of `p`, and somebody goes there. */
+static void another_way(struct oracle *o, struct vcpu *v, const struct path *p, unsigned index)
+{
+	struct access x = {.gva = (guest_gva(o, v) & ~0x1ff000ull) | (u64)index << 12};
+	struct path other;
+
+	fresh_walk(o, v, &x, &other);
+	if (other.depth < 3)
+		return;
+	modify(o, v, other.entry[2].gpa, p->entry[2].value, 8);
+	spaces_invlpg(o, v, x.gva);
+	oracle_access(o, v, &x, 0, 8);
+	if (one_in(o, 2))
+		leaves_check(o, v);
+}
+
+/** A page table grows as a process does: a fault on each entry, which is then made, and once more
+ *  the access. Now and then something else happens to it. */
+void op_grow(struct oracle *o, struct vcpu *v)
+{
+	u64 gva = pick(o, 8) ? tables_growing() : guest_gva(o, v), table, cr3;
+	unsigned first = pick(o, 512);
+	struct access x = {.gva = gva};
+	struct path p;
+
+	if (v->arch.mode != ARCH_4LEVEL)
+		return;
+	fresh_walk(o, v, &x, &p);
+	for (unsigned n = 0; n < 4 && p.depth < 4; n++) {
+		spaces_switch(o, v);
+		fresh_walk(o, v, &x, &p);
+	}
+	if (p.depth < 4)
+		return;
+	table = p.entry[p.depth - 1].gpa & PAGE_MASK;
+	cr3 = v->r.cr3;
+	for (unsigned n = 0; n < 28; n++) {
+		unsigned index = (first + n) % 512;
+		u64 entry = tables_entry(o, v, 1) | PTE_P | PTE_A | PTE_W;
+
+		x.gva = (gva & ~0x1ff000ull) | (u64)index << 12;
+		x.kind = pick(o, 4) ? WALK_WRITE : WALK_READ;
+		if (one_in(o, 2)) {
+			x.kind |= WALK_USER;
+			x.cpl = 3;
+		} else {
+			x.cpl = 0;
+		}
+		v->recent[pick(o, NR_RECENT)] = x.gva;
+		trace(o, v, "grow %llx: table %llx", x.gva, table, 0);
+		oracle_access(o, v, &x, pick64(o), 8);
+		if (pick(o, 8))
+			modify(o, v, table + index * 8, entry, 8);
+		if (one_in(o, 2))
+			oracle_access(o, v, &x, pick64(o), 8);
+		if (one_in(o, 12))
+			modify(o, v, table + (index - pick(o, 4)) % 512 * 8, 0, 8);
+		if (one_in(o, 40))
+			modify_path(o, v, &p);
+		if (one_in(o, 40))
+			op_copy(o, v);
+		if (one_in(o, 24))
+			spaces_cr3(o, v, one_in(o, 2) ? cr3 : v->r.cr3, one_in(o, 2));
+		if (one_in(o, 60))
+			spaces_switch(o, v);
+		if (one_in(o, 30))
+			another_way(o, v, &p, index);
+		if (one_in(o, 30))
+			leaves_check(o, v);
+	}
 }

@@ -11,6 +11,7 @@
  *   history.c    what the processor was told to forget, and when
  *   judge.c      is an outcome that differs from the fresh one explained by stale entries?
  *   leaves.c     every leaf of the shadow tables, judged as if it were accessed
+ *   silence.c    where faults do not exit, nobody can write to the tables
  *   tables.c     page tables made and changed at random
  *   guest.c      what the guest does: the operations
  *   spaces.c     ... with its address spaces: loads of CR3, INVLPG, INVPCID
@@ -33,7 +34,8 @@
 /* Guest-physical space. The tables are in a run of pages that is small enough to be compared with
  * a copy all the time; a few large pages fit into memory, others only in part. */
 #define TABLES_GPA 0x10000ull
-#define TABLE_PAGES 48u
+#define TABLE_FREE_PAGES 44u
+#define TABLE_PAGES 51u
 #define LOW_SIZE MIB(8)
 #define HIGH_GPA GIB(4)
 #define HIGH_SIZE MIB(4)
@@ -53,7 +55,7 @@
 #define HUGE_HPA 0x800000000ull
 
 #define MAX_CHANGES 32768u
-#define MAX_EPOCHS 192u
+#define MAX_EPOCHS 320u
 #define NR_PCIDS 5u
 #define NR_HOLES 4u
 #define TLB_SIZE 32u
@@ -109,6 +111,7 @@ struct vcpu {
 	struct arch hw;
 	hpa_t hw_cr3;
 	u64 hw_pdpte[4];
+	bool silent; /* page faults with P=0 do not exit */
 	struct cached tlb[TLB_SIZE], psc[PSC_SIZE];
 
 	struct history history[NR_PCIDS]; /* by the number of a PCID in history_pcids */
@@ -135,7 +138,9 @@ struct outcome {
 	enum outcome_kind kind;
 	u64 at; /* ALLOWED: hpa; MMIO: gpa; LOST: gpa of the table */
 	u32 pferr;
-	u8 type; /* ALLOWED: memory type, or ANY_TYPE */
+	u8 type;       /* ALLOWED: memory type, or ANY_TYPE */
+	bool silent;   /* FAULT: the hypervisor has not seen it */
+	bool emulated; /* ALLOWED: the hypervisor stores for the guest */
 };
 
 /** The page of the hypervisor's that the guest has no MTRR for. */
@@ -199,7 +204,7 @@ struct oracle {
 	struct pending *pending; /* the access whose fault the MMU handles */
 	u64 left;		 /* operations */
 	u64 lost;		 /* tables that lay where no memory is */
-	u8 maxphyaddr;
+	u8 maxphyaddr, host_maxphyaddr;
 	bool has_1g, huge;
 	bool keys;    /* CR4.PKE was 1 in 64-bit mode */
 	bool no_vpid; /* VM entries and exits forget everything */
@@ -266,6 +271,8 @@ void hw_load(struct oracle *o, struct vcpu *v, hpa_t cr3);
 void hw_speculate(struct oracle *o, struct vcpu *v, u64 gva);
 void hw_invalidate(struct oracle *o);
 void hw_invalidate_gva(struct oracle *o, u64 gva);
+/** The entry about which the MMU knows nothing, on purpose: it has reserved bits. */
+bool hw_is_unknown(const struct vcpu *v, u64 entry);
 /** Rules that any present shadow entry obeys, and any that is not. */
 void hw_check_entry(struct oracle *o, struct vcpu *v, unsigned level, u64 entry);
 
@@ -317,6 +324,9 @@ bool judge(struct oracle *o, const struct vcpu *v, const struct access *x,
 /* leaves.c */
 void leaves_check(struct oracle *o, struct vcpu *v);
 
+/* silence.c */
+void silence_check(struct oracle *o, struct vcpu *v);
+
 /* tables.c */
 u64 tables_entry(struct oracle *o, const struct vcpu *v, unsigned level);
 u64 tables_mutate(struct oracle *o, const struct vcpu *v, unsigned level, u64 entry);
@@ -324,6 +334,8 @@ void tables_fill(struct oracle *o, const struct vcpu *v);
 void tables_fill_page(struct oracle *o, const struct vcpu *v, unsigned page);
 u64 tables_root(struct oracle *o, const struct vcpu *v);
 u64 tables_gva(struct oracle *o, const struct vcpu *v);
+/** Where the table is that grows. */
+u64 tables_growing(void);
 u64 tables_window(const struct vcpu *v, u64 gpa);
 u64 tables_data_page(struct oracle *o);
 
@@ -355,6 +367,7 @@ void op_rights(struct oracle *o, struct vcpu *v);
 void op_split(struct oracle *o, struct vcpu *v);
 void op_copy(struct oracle *o, struct vcpu *v);
 void op_recycle(struct oracle *o, struct vcpu *v);
+void op_grow(struct oracle *o, struct vcpu *v);
 
 /* trace.c */
 #define OUTCOME_TEXT 64

@@ -89,18 +89,23 @@ void hw_load(struct oracle *o, struct vcpu *v, hpa_t cr3)
 		.cr4 = X86_CR4_PAE |
 		       (paging ? v->r.cr4 & (X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE) : 0),
 		.efer = EFER_NX | (v->r.efer & EFER_LMA),
-		.maxphyaddr = HOST_MAXPHYADDR,
+		.maxphyaddr = o->host_maxphyaddr,
 		.has_1g = v->r.has_1g,
 	};
 
 	arch_init(&v->hw, &r);
-	if (cr3.v & (PAGE_SIZE - 1) & ~(u64)(PTE_PWT | PTE_PCD) || cr3.v >> HOST_MAXPHYADDR)
+	if (cr3.v & (PAGE_SIZE - 1) & ~(u64)(PTE_PWT | PTE_PCD) || cr3.v >> o->host_maxphyaddr)
 		oracle_fail(o, v, "load() returned the CR3 %llx", (unsigned long long)cr3.v);
 	if (v->hw.mode == ARCH_PAE && cr3.v >> 32)
 		oracle_fail(o, v, "load() returned the CR3 %llx for PAE paging",
 			    (unsigned long long)cr3.v);
 	v->hw_cr3 = cr3;
 	hw_enter(o, v);
+}
+
+bool hw_is_unknown(const struct vcpu *v, u64 entry)
+{
+	return entry == (0xffffffffff000ull | PTE_P) && v->hw.frame >> 51 == 0;
 }
 
 void hw_check_entry(struct oracle *o, struct vcpu *v, unsigned level, u64 entry)
@@ -116,6 +121,10 @@ void hw_check_entry(struct oracle *o, struct vcpu *v, unsigned level, u64 entry)
 				    (unsigned long long)entry);
 		return;
 	case STEP_RESERVED:
+		/* For the same reason there is no other one, and that one has no memory's address.
+		 */
+		if (hw_is_unknown(v, entry))
+			return;
 		oracle_fail(o, v, "a shadow entry of level %u has reserved bits: %llx", level,
 			    (unsigned long long)entry);
 	case STEP_TABLE:
@@ -155,11 +164,13 @@ static bool begin(struct oracle *o, struct vcpu *v, u64 gva, struct cached *at)
 	return arch_root(&v->hw, v->hw_cr3.v, v->hw_pdpte, gva, &at->hpa);
 }
 
-/** Walk to the leaf: what to cache of it, and the entry itself. NULL: one is not present. */
-static u64 *walk(struct oracle *o, struct vcpu *v, u64 gva, struct cached *leaf)
+/** Walk to the leaf: what to cache of it, and the entry itself. NULL: one is not present, or has
+ *  reserved bits, which `why` tells. */
+static u64 *walk(struct oracle *o, struct vcpu *v, u64 gva, struct cached *leaf, u32 *why)
 {
 	struct cached at;
 
+	*why = 0;
 	if (!begin(o, v, gva, &at))
 		return NULL;
 	for (;;) {
@@ -172,7 +183,9 @@ static u64 *walk(struct oracle *o, struct vcpu *v, u64 gva, struct cached *leaf)
 				    (unsigned long long)at.hpa);
 		hw_check_entry(o, v, at.level, *entry);
 		step = arch_step(&v->hw, at.level, *entry, &at.rights);
-		if (step == STEP_ABSENT)
+		if (step == STEP_RESERVED)
+			*why = PFERR_PRESENT | PFERR_RSVD;
+		if (step == STEP_ABSENT || step == STEP_RESERVED)
 			return NULL;
 		*entry |= PTE_A;
 		at.gva = gva & ~(size - 1);
@@ -208,14 +221,15 @@ int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, struct o
 	bool write = x->kind & WALK_WRITE;
 	struct cached c;
 	u64 *entry = NULL;
+	u32 why;
 
 	/* A write that finds the dirty flag clear walks again to set it. */
 	if (found != NOT_CACHED && !(write && !(v->tlb[found].leaf & PTE_D))) {
 		c = v->tlb[found];
 	} else {
-		entry = walk(o, v, x->gva, &c);
+		entry = walk(o, v, x->gva, &c, &why);
 		if (!entry) {
-			out->pferr = arch_pferr(&v->hw, x, 0);
+			out->pferr = arch_pferr(&v->hw, x, why);
 			forget_gva(v, x->gva);
 			return HW_FAULT;
 		}
@@ -238,7 +252,8 @@ int hw_access(struct oracle *o, struct vcpu *v, const struct access *x, struct o
 void hw_speculate(struct oracle *o, struct vcpu *v, u64 gva)
 {
 	struct cached c;
+	u32 why;
 
-	if (walk(o, v, gva, &c))
+	if (walk(o, v, gva, &c, &why))
 		keep_translation(o, v, gva, c);
 }

@@ -33,6 +33,7 @@ void spaces_load(struct oracle *o, struct vcpu *v)
 	history_fresh(o, v);
 	o->keys |= v->arch.pke;
 	hw_load(o, v, o->mmu->ops->load(o->mmu, number(o, v), &v->r));
+	v->silent = o->mmu->ops->silent(o->mmu, number(o, v));
 	o->figures.loads++;
 }
 
@@ -47,6 +48,8 @@ void spaces_cr3(struct oracle *o, struct vcpu *v, u64 cr3, bool keep)
 	trace(o, v, "cr3 %llx, keep %llu", v->r.cr3, keep, 0);
 	history_cr3(o, v, was, keep);
 	hw_load(o, v, o->mmu->ops->load_cr3(o->mmu, number(o, v), &v->r, keep));
+	if (v->silent != o->mmu->ops->silent(o->mmu, number(o, v)))
+		oracle_fail(o, v, "silent() has changed in the same mode");
 	o->figures.loads++;
 	o->figures.kept += keep;
 }

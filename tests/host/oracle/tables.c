@@ -6,13 +6,25 @@
  *
  * The pages at the end stay out of the game: RESERVED_PDPT holds PAE page-directory-pointer tables,
  * and the last three map all of the pages once more for the supervisor, at the window, which every
- * root has at index WINDOW_INDEX: through it the guest modifies its tables.
+ * root has at index WINDOW_INDEX: through it the guest modifies its tables. Three more are the way
+ * to a page table that grows, with 4-level paging: mostly there is but one.
  */
 #include "oracle.h"
 
 #define WINDOW_INDEX 300u
+#define GROWING_INDEX 301u
 
-enum { RESERVED_PDPT = TABLE_PAGES - 4, WINDOW_3, WINDOW_2, WINDOW_1, FREE_PAGES = RESERVED_PDPT };
+enum {
+	FREE_PAGES = TABLE_FREE_PAGES,
+	RESERVED_PDPT = FREE_PAGES,
+	GROWING_3,
+	GROWING_2,
+	GROWING_1,
+	WINDOW_3,
+	WINDOW_2,
+	WINDOW_1
+};
+_Static_assert(WINDOW_1 == TABLE_PAGES - 1, "the pages for tables");
 
 /* Frames of 4 KiB: memory of all kinds, devices, nothing. */
 static const u64 data_frames[] = {
@@ -215,6 +227,9 @@ void tables_fill_page(struct oracle *o, const struct vcpu *v, unsigned page)
 		store_entry(o, v, page, WINDOW_INDEX,
 			    page_gpa(v->arch.top == 4 ? WINDOW_3 : WINDOW_1) | PTE_P | PTE_W |
 				    pick_flag(o, PTE_A, 70));
+	if (level == 4 && one_in(o, 2))
+		store_entry(o, v, page, GROWING_INDEX,
+			    page_gpa(GROWING_3) | PTE_P | PTE_W | PTE_U | PTE_A);
 }
 
 void tables_fill(struct oracle *o, const struct vcpu *v)
@@ -229,6 +244,8 @@ void tables_fill(struct oracle *o, const struct vcpu *v)
 		memory_store(o, page_gpa(RESERVED_PDPT) + 8 * i, &pdpte, 8);
 	}
 	if (v->arch.top == 4) {
+		store_entry(o, v, GROWING_3, 0, page_gpa(GROWING_2) | PTE_P | PTE_W | PTE_U);
+		store_entry(o, v, GROWING_2, 0, page_gpa(GROWING_1) | PTE_P | PTE_W | PTE_U);
 		store_entry(o, v, WINDOW_3, 0, page_gpa(WINDOW_2) | PTE_P | PTE_W);
 		store_entry(o, v, WINDOW_2, 0,
 			    one_in(o, 2) ? leaf | PTE_PS
@@ -237,6 +254,11 @@ void tables_fill(struct oracle *o, const struct vcpu *v)
 	for (unsigned page = 0; page < TABLE_PAGES; page++)
 		store_entry(o, v, WINDOW_1, page_gpa(page) >> PAGE_SHIFT,
 			    page_gpa(page) | leaf | pick_flag(o, PTE_A | PTE_D, 50));
+}
+
+u64 tables_growing(void)
+{
+	return 0xffffull << 48 | (u64)GROWING_INDEX << 39;
 }
 
 u64 tables_window(const struct vcpu *v, u64 gpa)

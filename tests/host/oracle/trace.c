@@ -97,7 +97,8 @@ const char *outcome_text(const struct outcome *out, char text[OUTCOME_TEXT])
 		snprintf(text, OUTCOME_TEXT, "MMIO at gpa %llx", (unsigned long long)out->at);
 		break;
 	case OUTCOME_FAULT:
-		snprintf(text, OUTCOME_TEXT, "#PF, error code %x", out->pferr);
+		snprintf(text, OUTCOME_TEXT, "%s#PF, error code %x", out->silent ? "silent " : "",
+			 out->pferr);
 		break;
 	case OUTCOME_LOST:
 		snprintf(text, OUTCOME_TEXT, "table lost at %llx", (unsigned long long)out->at);

@@ -106,6 +106,7 @@ static void new_world(struct oracle *o)
 		o->config.operations_per_world ? o->config.operations_per_world : USUAL_OPERATIONS;
 	o->nr_vcpus = 1 + one_in(o, 2);
 	o->maxphyaddr = widths[pick(o, ARRAY_SIZE(widths))];
+	o->host_maxphyaddr = one_in(o, 8) ? 52 : HOST_MAXPHYADDR;
 	o->has_1g = pick(o, 3);
 	o->huge = one_in(o, o->bytes ? 16 : 2);
 	o->no_vpid = one_in(o, 8);

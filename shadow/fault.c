@@ -2,8 +2,10 @@
 /* Page faults: the guest's own, and those of entries that are not there yet. */
 #include "entry.h"
 
-/** Entries looked at around one that was asked for: a guest maps files so many pages at a time. */
-#define PREFETCH_WINDOW 8u
+/** Entries looked at around one that was asked for, and how many of them before it. A guest maps
+ *  the pages of a file many at a time, of which it uses those that are near. */
+#define PREFETCH_WINDOW 10u
+#define PREFETCH_BEFORE 5u
 
 /** As often as one fault may come back for which nothing is missing. */
 #define SPURIOUS_MAX 2
@@ -186,17 +188,17 @@ static enum paging_verdict map_large(struct fault *f, u32 ref, u64 entry, u64 gf
 		   entry, t);
 }
 
-/** Page-table entries beside `ref` that could be asked for next. */
+/** Page-table entries near `ref` that could be asked for next. */
 static void prefetch_around(struct shadow *s, u32 ref)
 {
 	struct shadow_page *sp = page_of_ref(s, ref);
-	u32 first = ref & ~(PREFETCH_WINDOW - 1);
-	u64 present = sp->bitmap[first / 64 % ARRAY_SIZE(sp->bitmap)] >> first % 64;
+	unsigned index = ref % SHADOW_ENTRIES, i = index - MIN(index, PREFETCH_BEFORE);
+	unsigned end = MIN(i + PREFETCH_WINDOW, SHADOW_ENTRIES);
 	u64 made = s->counter[SHADOW_PREFETCHES];
 
-	for (unsigned i = 0; i < PREFETCH_WINDOW; i++) {
-		if (!(present >> i & 1) &&
-		    prefetch(s, sp, first + i, read_guest_entry(sp, (first + i) % SHADOW_ENTRIES)))
+	for (; i < end; i++) {
+		if (!(sp->bitmap[i / 64] >> i % 64 & 1) &&
+		    prefetch(s, sp, ref - index + i, read_guest_entry(sp, i)))
 			made++;
 	}
 	s->counter[SHADOW_PREFETCHES] = made;

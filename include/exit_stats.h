@@ -87,6 +87,10 @@ bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subl
  *  the guest began; 0: nobody counted (boot option dirty=). */
 #define TV_READ_PAGES 0x10002u
 
+/** What is not 0 in the last snapshot. Bit n: EAX, of reason n; EBX, of reason 32 + n; ECX, of
+ * reason 64 + n; EDX, of the exception with vector n. */
+#define TV_READ_USED 0x10003u
+
 /** + n, n below NR_EXCEPTIONS / 2: EBX:EAX = exits for exceptions with vector 2n, EDX:ECX = with
  *  vector 2n + 1. */
 #define TV_READ_EXCEPTIONS 0x10100u

@@ -110,6 +110,26 @@ static void put_pair(struct cpuid_regs *out, u64 first, u64 second)
 	out->edx = (u32)(second >> 32);
 }
 
+/** One bit for each of `n` counts that is not 0; `n` is at most 32. */
+static u32 used(const u64 *count, u32 n)
+{
+	u32 bits = 0;
+
+	for (u32 i = 0; i < n; i++)
+		bits |= (u32) !!count[i] << i;
+	return bits;
+}
+
+static void read_used(const struct exit_stats *s, struct cpuid_regs *out)
+{
+	_Static_assert(NR_EXIT_REASONS > 64 && NR_EXIT_REASONS <= 96 && NR_EXCEPTIONS <= 32,
+		       "a bit for each");
+	out->eax = used(s->count, 32);
+	out->ebx = used(s->count + 32, 32);
+	out->ecx = used(s->count + 64, NR_EXIT_REASONS - 64);
+	out->edx = used(s->exceptions, NR_EXCEPTIONS);
+}
+
 /** TV_READ_EXCEPTIONS and its neighbours. */
 static void read_breakdown(const struct exit_stats *s, u32 subleaf, struct cpuid_regs *out)
 {
@@ -136,6 +156,8 @@ void exit_snapshot_cpuid(const struct exit_snapshot *snap, u32 subleaf, struct c
 		put_pair(out, snap->stats.idle_cycles, snap->ticks);
 	} else if (subleaf == TV_READ_PAGES) {
 		put_pair(out, snap->pages_written, snap->pages_ever);
+	} else if (subleaf == TV_READ_USED) {
+		read_used(&snap->stats, out);
 	} else if (exit_reason_name(subleaf)) {
 		put_pair(out, snap->stats.count[subleaf], snap->stats.cycles[subleaf]);
 	} else {

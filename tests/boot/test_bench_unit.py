@@ -13,7 +13,7 @@ from tallyvisor import paging
 BARE = """\
 GRUB says something
 bench: phase early ticks 1
-bench: begin 1 bare khz 100000 zero 1059633992\r
+bench: begin 2 bare khz 100000 zero 1059633992\r
 bench: phase boot ticks 129668220\r
 bench: phase compute ticks 50000000\r
 [    1.0] a kernel message\r
@@ -22,9 +22,9 @@ bench: end\r
 bench: phase late ticks 1
 """
 EPT = """\
-bench: begin 1 tallyvisor khz 100000 zero 102818609
-bench: phase boot ticks 130072958 idle 7 exits 4 cycles 1000 CPUID=3/600 EPT_VIOLATION=1/400
-bench: phase compute ticks 51500000 idle 0 exits 2 cycles 500000 PREEMPTION_TIMER=2/500000
+bench: begin 2 tallyvisor khz 100000 zero 102818609
+bench: phase boot ticks 130072958 idle 7 exits 4 cycles 1000 10=3/600 48=1/400
+bench: phase compute ticks 51500000 idle 0 exits 2 cycles 500000 52=2/500000
 bench: cpuid least 372 mean 375
 bench: end
 """
@@ -52,11 +52,11 @@ def test_parse_hypervisor():
 @pytest.mark.parametrize("text,words", [
     ("", "did not begin"),
     (BARE.replace("bench: end", "bench: en"), "did not end; done: boot, compute"),
-    (BARE.replace("bench: begin 1", "bench: begin 2"), "format 2"),
+    (BARE.replace("bench: begin 2", "bench: begin 3"), "format 3"),
     ("bench: failed: mmap: Cannot allocate memory\n" + BARE, "mmap: Cannot allocate"),
     (EPT.replace("exits 4", "exits 5"), "damaged"),
     (EPT.replace("cycles 1000", "cycles 1001"), "damaged"),
-    (EPT.replace(" CPUID=3/600", " CPUID=3/600 [ 1.0] x"), "damaged"),
+    (EPT.replace(" 10=3/600", " 10=3/600 [ 1.0] x"), "damaged"),
 ])
 def test_parse_refuses(text, words):
     with pytest.raises(results.Incomplete, match=words):

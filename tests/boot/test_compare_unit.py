@@ -95,7 +95,7 @@ def test_printer_and_parser_agree(tmp_path):
 
 
 BARE = """\
-bench: begin 1 bare khz 100000 zero 1
+bench: begin 2 bare khz 100000 zero 1
 bench: phase boot ticks 100000000
 bench: phase pipe ticks 10000000
 bench: cpuid least 2 mean 3
@@ -105,9 +105,9 @@ bench: end
 
 def mode_log(number, word, ticks):
     return (f"tallyvisor: run {number}: paging {word}, vcpus 1, memory 512 MiB\n"
-            "bench: begin 1 tallyvisor khz 100000 zero 1\n"
-            f"bench: phase boot ticks {ticks} idle 0 exits 2 cycles 30 CPUID=2/30\n"
-            "bench: phase pipe ticks 20000000 idle 0 exits 3 cycles 30 CPUID=3/30\n"
+            "bench: begin 2 tallyvisor khz 100000 zero 1\n"
+            f"bench: phase boot ticks {ticks} idle 0 exits 2 cycles 30 10=2/30\n"
+            "bench: phase pipe ticks 20000000 idle 0 exits 3 cycles 30 10=3/30\n"
             "bench: cpuid least 100 mean 101\nbench: end\n")
 
 

@@ -194,8 +194,34 @@ static void snapshot_leaf(void **state)
 	assert_true(((u64)r.edx << 32 | r.ecx) == snap.ticks);
 	exit_snapshot_cpuid(&snap, TV_READ_PAGES, &r);
 	assert_regs(&r, 0x44332211, 0x88776655, 0x89abcdef, 0x01234567);
-	exit_snapshot_cpuid(&snap, TV_READ_PAGES + 1, &r);
+	exit_snapshot_cpuid(&snap, TV_READ_USED + 1, &r);
 	assert_regs(&r, 0, 0, 0, 0);
+}
+
+/* A bit for each count that is not 0, and for no other. */
+static void snapshot_leaf_used(void **state)
+{
+	struct exit_snapshot snap = {.seq = 1};
+	struct cpuid_regs r;
+
+	(void)state;
+	exit_snapshot_cpuid(&snap, TV_READ_USED, &r);
+	assert_regs(&r, 0, 0, 0, 0);
+	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++) {
+		u32 bits[3] = {0};
+
+		snap.stats = (struct exit_stats){0};
+		snap.stats.count[nr] = 1ull << nr % 64;
+		bits[nr / 32] = 1u << nr % 32;
+		exit_snapshot_cpuid(&snap, TV_READ_USED, &r);
+		assert_regs(&r, bits[0], bits[1], bits[2], 0);
+	}
+	for (u32 vector = 0; vector < NR_EXCEPTIONS; vector++) {
+		snap.stats = (struct exit_stats){0};
+		snap.stats.exceptions[vector] = 1ull << 63;
+		exit_snapshot_cpuid(&snap, TV_READ_USED, &r);
+		assert_regs(&r, 0, 0, 0, 1u << vector);
+	}
 }
 
 /* Each exception and each access to a control register has a place of its own. */
@@ -423,6 +449,7 @@ int main(void)
 		cmocka_unit_test(impossible_reasons_read_zero),
 		cmocka_unit_test(other_leaves_are_not_ours),
 		cmocka_unit_test(snapshot_leaf),
+		cmocka_unit_test(snapshot_leaf_used),
 		cmocka_unit_test(snapshot_leaf_breakdown),
 		cmocka_unit_test(breakdown_follows_the_table),
 		cmocka_unit_test(long_lines_are_broken),

@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-FORMAT = 1  # of the lines; the bench program says which it writes
+from tallyvisor import exit_reasons
+
+FORMAT = 2  # of the lines; the bench program says which it writes
 
 
 class Incomplete(Exception):
@@ -41,7 +43,7 @@ class Figures:
 
 _BEGIN = re.compile(r"bench: begin (\d+) (tallyvisor|bare) khz (\d+) zero (\d+)")
 _PHASE = re.compile(r"bench: phase (\S+) ticks (\d+)(?: idle (\d+) exits (\d+) cycles (\d+)(.*))?")
-_REASON = re.compile(r" ([A-Z]\w*)=(\d+)/(\d+)")
+_REASON = re.compile(r" (\d+)=(\d+)/(\d+)")
 _CPUID = re.compile(r"bench: cpuid least (\d+) mean (\d+)")
 _FAILED = re.compile(r"bench: failed: (.*)")
 _END = "bench: end"
@@ -50,8 +52,9 @@ _END = "bench: end"
 def _phase(match: re.Match, line: str) -> Phase:
     if match[3] is None:
         return Phase(int(match[2]))
-    reasons = {name: Reason(int(count), int(cycles))
-               for name, count, cycles in _REASON.findall(match[6])}
+    name = exit_reasons.names()
+    reasons = {name.get(int(nr), nr): Reason(int(count), int(cycles))
+               for nr, count, cycles in _REASON.findall(match[6])}
     phase = Phase(int(match[2]), int(match[3]), int(match[4]), int(match[5]), reasons)
     if (_REASON.sub("", match[6]) or sum(r.count for r in reasons.values()) != phase.exits
             or sum(r.cycles for r in reasons.values()) != phase.cycles):

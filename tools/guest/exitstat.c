@@ -87,13 +87,16 @@ static void read_pair(u32 subleaf, u64 *first, u64 *second)
 	*second = (u64)r.edx << 32 | r.ecx;
 }
 
-/** Exceptions by vector and accesses to control registers, where there were any. */
-static void read_breakdown(struct exit_stats *s)
+/** Exceptions by vector, of which `used` has bits, and accesses to control registers, where there
+ *  were any. */
+static void read_breakdown(struct exit_stats *s, u32 used)
 {
 	static const u32 registers[] = {0, 3, 4, 8}; /* others do not exist */
 
-	for (u32 n = 0; s->count[EXIT_REASON_EXCEPTION_NMI] && n < NR_EXCEPTIONS / 2; n++)
-		read_pair(TV_READ_EXCEPTIONS + n, &s->exceptions[2 * n], &s->exceptions[2 * n + 1]);
+	for (u32 n = 0; n < NR_EXCEPTIONS / 2; n++)
+		if (used >> 2 * n & 3)
+			read_pair(TV_READ_EXCEPTIONS + n, &s->exceptions[2 * n],
+				  &s->exceptions[2 * n + 1]);
 	if (!s->count[EXIT_REASON_CR_ACCESS])
 		return;
 	for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
@@ -111,13 +114,16 @@ static bool read_counters(struct exit_snapshot *s)
 	struct exit_totals sum;
 	u64 count, cycles;
 
+	struct cpuid_regs r = cpuid(TV_CPUID_READ, TV_READ_USED);
+	const u32 used[] = {r.eax, r.ebx, r.ecx};
+
 	memset(&s->stats, 0, sizeof(s->stats));
 	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++)
-		if (exit_reason_name(nr))
+		if (exit_reason_name(nr) && used[nr / 32] >> nr % 32 & 1)
 			read_pair(nr, &s->stats.count[nr], &s->stats.cycles[nr]);
 	read_pair(TV_READ_TIME, &s->stats.idle_cycles, &s->ticks);
 	read_pair(TV_READ_PAGES, &s->pages_written, &s->pages_ever);
-	read_breakdown(&s->stats);
+	read_breakdown(&s->stats, r.edx);
 	read_pair(TV_READ_TOTAL, &count, &cycles);
 	sum = exit_stats_totals(&s->stats);
 	return sum.count == count && sum.cycles == cycles;

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from tallyvisor import bochs, cli, kernel, outcome, paging, qemu, stats
+from tallyvisor import bochs, cli, exit_reasons, kernel, outcome, paging, qemu, stats
 from tallyvisor.errors import UsageError
 
 from . import log, outer
@@ -128,12 +127,6 @@ def faults(args: argparse.Namespace, chain: log.Chain, progress: log.Progress) -
     return found
 
 
-def names() -> dict[int, str]:
-    text = (ROOT / "include" / "exit_reasons.def").read_text()
-    return {int(nr): name for nr, name in re.findall(r"^EXIT_REASON\((\d+), (\w+)", text,
-                                                    re.MULTILINE)}
-
-
 def table(chain: log.Chain) -> list[str]:
     """Exits, layer by layer."""
     columns = [chain.counts.get(event, {}) for event in
@@ -141,7 +134,7 @@ def table(chain: log.Chain) -> list[str]:
     run = chain.inner.runs.get(1)
     columns.append({row["nr"]: row["count"] for row in run.block.reasons}
                    if run and run.block else {})
-    name = names()
+    name = exit_reasons.names()
     lines = [f"{'reason':24} {'KVM: all':>10} {'of L2':>10} {'to L1':>10} {'Tallyvisor':>10}"]
     order = sorted({nr for column in columns for nr in column},
                    key=lambda nr: -max(column.get(nr, 0) for column in columns))

@@ -40,8 +40,7 @@ static void print_exits(const struct exit_stats *s)
 	       ull(t.cycles));
 	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++)
 		if (s->count[nr])
-			printf(" %s=%llu/%llu", exit_reason_name(nr), ull(s->count[nr]),
-			       ull(s->cycles[nr]));
+			printf(" %u=%llu/%llu", nr, ull(s->count[nr]), ull(s->cycles[nr]));
 }
 
 /** The line of one phase; `exits` is NULL on the bare machine. */
@@ -55,22 +54,24 @@ static void print_phase(const char *name, u64 ticks, const struct exit_stats *ex
 	tcdrain(STDOUT_FILENO);
 }
 
-static void run_phase(const struct phase *p, bool counted, const struct exit_stats *own)
+static void run_phase(const struct phase *p, bool counted, const struct own_cost *cost)
 {
-	struct exit_snapshot before, after;
-	struct exit_stats exits;
+	/* Not on the stack: how many of its pages a fork has to copy would depend on them. */
+	static struct exit_snapshot before, after;
+	static struct exit_stats exits;
+	unsigned own = 0;
 	u64 start, ticks;
 
 	if (p->prepare)
 		p->prepare();
 	if (counted)
-		counters_read(&before);
+		own = counters_read(&before);
 	start = read_tsc();
 	p->run();
 	ticks = read_tsc() - start;
 	if (counted) {
 		counters_read(&after);
-		counters_between(&exits, &before, &after, own);
+		counters_between(&exits, &before, &after, own, cost);
 	}
 	if (p->clean)
 		p->clean();
@@ -196,13 +197,14 @@ int main(void)
 {
 	u64 entered = read_tsc(), khz, zero;
 	bool counted = counters_present(), first = getpid() == 1;
-	struct exit_snapshot boot, again;
-	struct exit_stats own;
+	static struct exit_snapshot boot, again;
+	struct own_cost cost;
 
 	if (counted) {
-		counters_read(&boot);
+		cost.cpuids = counters_read(&boot);
 		counters_read(&again);
-		exit_stats_sub(&own, &again.stats, &boot.stats);
+		cost.cycles = again.stats.cycles[EXIT_REASON_CPUID] -
+			      boot.stats.cycles[EXIT_REASON_CPUID];
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (first) {
@@ -211,11 +213,11 @@ int main(void)
 	}
 	khz = tsc_khz();
 	zero = clock_zero(khz);
-	printf("bench: begin 1 %s khz %llu zero %llu\n", counted ? "tallyvisor" : "bare", ull(khz),
+	printf("bench: begin 2 %s khz %llu zero %llu\n", counted ? "tallyvisor" : "bare", ull(khz),
 	       ull(zero));
 	print_phase("boot", entered - zero, counted ? &boot.stats : NULL);
 	for (size_t i = 0; i < bench_nr_phases; i++)
-		run_phase(&bench_phases[i], counted, &own);
+		run_phase(&bench_phases[i], counted, &cost);
 	probe_cpuid();
 	printf("bench: end\n");
 	return EXIT_SUCCESS;

@@ -23,17 +23,23 @@ struct cpuid_regs counters_cpuid(u32 leaf, u32 subleaf);
 /** Whether there is anything to read: CPUID leaf 0x40000000 bears Tallyvisor's signature. */
 bool counters_present(void);
 
-/** Take a snapshot and read all of it. Every call executes the same number of CPUIDs. Ends the
+/** Take a snapshot and read all of it that is not 0. Returns how many CPUIDs that took. Ends the
  *  program where the reasons do not add up to the hypervisor's total: it knows more of them. */
-void counters_read(struct exit_snapshot *s);
+unsigned counters_read(struct exit_snapshot *s);
+
+/** What reading the counters once has cost. */
+struct own_cost {
+	unsigned cpuids;
+	u64 cycles; /* of all of them */
+};
 
 /**
  * What happened between two readings, less what reading the first one cost.
  *
- * @own  the difference between two readings with nothing between them; of it only CPUID counts,
- *       for a timer tick can fall into that, too
+ * @own   the CPUIDs with which the first was read
+ * @cost  of another reading, with nothing before the next one
  */
 void counters_between(struct exit_stats *dst, const struct exit_snapshot *before,
-		      const struct exit_snapshot *after, const struct exit_stats *own);
+		      const struct exit_snapshot *after, unsigned own, const struct own_cost *cost);
 
 #endif

@@ -2,13 +2,15 @@
 /*
  * Invalidation of cached translations, seen by what a linear address leads to after its page-table
  * entry was changed: INVLPG, INVPCID and its faults, CR3 with PCIDs, and entries written by
- * instructions that a hypervisor emulates. On a command line with "shadow" every INVLPG and INVPCID
- * is an exit, else none is; "pcid" and "invpcid" say what the processor must show. With
- * "lost-table", "fetch" or "delivery" it does nothing but what ends a guest.
+ * instructions that a hypervisor emulates; and page tables that grow. On a command line with
+ * "shadow" every INVLPG and INVPCID is an exit, else none is; "pcid" and "invpcid" say what the
+ * processor must show. With "lost-table", "fetch" or "delivery" it does nothing but what ends a
+ * guest.
  */
-#include "payload.h"
+#include "tlb.h"
 
 #include "lib/mem.h"
+#include "payload.h"
 #include "x86.h"
 
 #define CMOS_INDEX 0x70
@@ -20,9 +22,7 @@
 #define CR3_NO_FLUSH BIT(63)
 #define ROUNDS 40
 
-/** Linear addresses of the second 512 GiB, which nobody else maps: WINDOW is the last page of one
- *  page table, NEXT the first of another. */
-#define SECOND 0x8000000000ull
+/** WINDOW is the last page of one page table, NEXT the first of another. */
 #define WINDOW (SECOND + MIB(2) - PAGE_SIZE)
 #define NEXT (SECOND + MIB(2))
 #define HOLE 0x0000900000000000ull /* not canonical */
@@ -80,6 +80,11 @@ static void set_up(void)
 	pdpt[0] = (u64)pd | PTE_P | PTE_W;
 	point_at(0);
 	pml4[1] = (u64)pdpt | PTE_P | PTE_W;
+}
+
+void use_table(unsigned n, const u64 *table)
+{
+	*(volatile u64 *)&pd[n] = table ? (u64)table | PTE_P | PTE_W : 0;
 }
 
 static void test_invlpg(void)
@@ -341,5 +346,8 @@ void payload_main(void)
 	case_run("entry-by-insb", test_entry_by_insb);
 	case_run("entry-by-movs", test_entry_by_movs);
 	case_run("entries-of-two-tables", test_entries_of_two_tables);
+	case_run("growth", test_growth);
+	case_run("growth-two-ways", test_growth_two_ways);
+	case_run("growth-over", test_growth_over);
 	case_run("pat", test_pat);
 }

@@ -19,7 +19,7 @@
 #define FEW_PARENTS 4u
 
 /** Faults of the guest's until a table is watched. */
-#define WATCH_AFTER 8
+#define WATCH_AFTER 12
 
 /** Entries that may be rewritten until it is not any more. */
 #define REWRITES_MAX 2

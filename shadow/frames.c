@@ -144,6 +144,17 @@ void frames_new_types(struct shadow *s)
 	}
 }
 
+const void *frames_ptr(const struct shadow *s, u64 hpa)
+{
+	for (unsigned i = 0; i < s->nr_slots; i++) {
+		u64 offset = hpa - s->slot[i].hpa;
+
+		if (offset < s->slot[i].nr << PAGE_SHIFT)
+			return s->slot[i].hva + offset;
+	}
+	return NULL;
+}
+
 u32 *frames_list(struct shadow *s, u64 spte, unsigned level)
 {
 	u64 hpa = spte & SPTE_ADDR_MASK & ~((1ull << level_shift(level)) - 1);

@@ -217,9 +217,7 @@ const void *shadow_peek(const struct paging *p, unsigned vcpu, gva_t gva)
 	if (!level)
 		return NULL;
 	at &= (1ull << level_shift(level)) - 1;
-	spte &= SPTE_ADDR_MASK & ~((1ull << level_shift(level)) - 1);
-	return (const u8 *)s->env.page_ptr(s->env.ctx, HPA((spte | at) & PAGE_MASK)) +
-	       (at & ~PAGE_MASK);
+	return frames_ptr(s, (spte & SPTE_ADDR_MASK & ~((1ull << level_shift(level)) - 1)) | at);
 }
 
 /* --- PCIDs ---------------------------------------------------------------------------------- */

@@ -380,6 +380,9 @@ bool frames_find_large(struct shadow *s, u64 gfn, struct target *t);
  *  of it in one piece. */
 void *shadow_take(const struct paging_env *env, u64 bytes, hpa_t *hpa);
 
+/** Where this program sees guest memory; NULL: it is none. */
+const void *frames_ptr(const struct shadow *s, u64 hpa);
+
 /** The list that a present leaf is on. */
 u32 *frames_list(struct shadow *s, u64 spte, unsigned level);
 

@@ -158,6 +158,8 @@ PLANTS = {
         "sync.c", "\t\tif (sp->role.level > 1)\n\t\t\tunwatch_all(s);\n", ""),
     "silence: another way to the table": (
         "link.c", "\tunwatch_reached(s);\n\tsync_page", "\tsync_page"),
+    "a look at the tables takes large pages for small ones": (
+        "load.c", "\tat &= (1ull << level_shift(level)) - 1;\n", "\tat &= PAGE_SIZE - 1;\n"),
     "silence: another root that leads to the table": (
         "link.c", "\tunwatch_reached(s);\n\tsync_lists", "\tsync_lists"),
     "silence: the way to the table not looked at": (

@@ -116,6 +116,17 @@ static bool emulates(struct oracle *o, struct vcpu *v, const struct access *x, u
 	return true;
 }
 
+/** What was filled just now, the MMU finds by itself where the processor has found it. */
+static void check_peek(struct oracle *o, struct vcpu *v, u64 gva, u64 hpa)
+{
+	const void *seen = o->mmu->ops->peek(o->mmu, v - o->vcpu, GVA(gva));
+	u64 gpa;
+
+	if (seen != (memory_gpa_of(o, hpa, &gpa) ? gmem_ptr(&o->gm, GPA(gpa), 1) : NULL))
+		oracle_fail(o, v, "peek() at %llx sees another byte than the processor at %llx",
+			    (unsigned long long)gva, (unsigned long long)hpa);
+}
+
 /** (b): until the access is done or the guest has to see what became of it. */
 static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const struct access *x)
 {
@@ -127,8 +138,11 @@ static struct outcome shadow_access(struct oracle *o, struct vcpu *v, const stru
 		enum paging_verdict verdict;
 		struct outcome out = {.at = 0};
 
-		if (hw_access(o, v, x, &out) == HW_DONE)
+		if (hw_access(o, v, x, &out) == HW_DONE) {
+			if (tries)
+				check_peek(o, v, x->gva, out.at);
 			return out;
+		}
 		if (v->silent && !(out.pferr & PFERR_PRESENT)) {
 			o->figures.silent++;
 			return (struct outcome){

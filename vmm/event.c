@@ -110,6 +110,11 @@ void event_replay(struct vcpu *v)
 	if (type == INTR_TYPE_NMI)
 		vmcs_write32(GUEST_INTERRUPTIBILITY_INFO,
 			     vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & ~(u32)INTERRUPTIBILITY_NMI);
+	/* What is saved of RF is what the fault would have pushed, 1 (section 28.3.3), and would be
+	 * pushed now by the event. A fault pushes 1 anyhow; what comes between instructions pushes
+	 * 0, but for an interrupt of a repeated string instruction, which is not known of here. */
+	if (type != INTR_TYPE_HARD_EXCEPTION && vcpu_exit_reason(v) == EXIT_REASON_EXCEPTION_NMI)
+		vcpu_set_rflags(v, vcpu_rflags(v) & ~X86_EFLAGS_RF);
 	info &= (u32)INTR_INFO_VALID | INTR_INFO_ERROR_CODE | INTR_INFO_TYPE_MASK |
 		INTR_INFO_VECTOR_MASK;
 	queue(v, info, info & INTR_INFO_ERROR_CODE ? vmcs_read32(IDT_VECTORING_ERROR_CODE) : 0,

@@ -394,49 +394,60 @@ bool guest_load_pdptes(const struct gmem *gm, u64 cr3, u8 maxphyaddr, u64 pdpte[
 	return true;
 }
 
-/** Do `len` bytes at `gva`, page by page: read into `dst`, write from `src`, or, with neither,
- *  only see whether it could be done. */
-static enum walk_status transfer(const struct gmem *gm, const struct walk_regs *r, u64 gva, u8 *dst,
-				 const u8 *src, u64 len, u32 access, struct walk_result *out,
-				 gva_t *fault_gva)
+/** The piece of [gva, gva+len) that begins at `gva` and is all in one page: where it is, and how
+ * much of it there is. */
+static enum walk_status translate_piece(const struct gmem *gm, const struct walk_regs *r, u64 gva,
+					u64 len, u32 access, struct walk_result *out,
+					gva_t *fault_gva, u64 *n)
 {
-	for (u64 done = 0, n; done < len; done += n) {
-		u64 at = effective_gva(r, gva + done);
-		enum walk_status status = guest_walk(gm, r, GVA(at), access, out);
-		void *ptr;
+	u64 at = effective_gva(r, gva);
+	enum walk_status status = guest_walk(gm, r, GVA(at), access, out);
 
-		n = MIN(len - done, PAGE_SIZE - (at & ~PAGE_MASK));
-		ptr = status == WALK_OK ? gmem_ptr(gm, out->gpa, n) : NULL;
-		if (!ptr) {
-			*fault_gva = GVA(at);
-			return status == WALK_OK ? WALK_NOT_RAM : status;
-		}
-		if (dst)
-			memcpy(dst + done, ptr, n);
-		if (src)
-			memcpy(ptr, src + done, n);
-	}
-	return WALK_OK;
+	*n = MIN(len, PAGE_SIZE - (at & ~PAGE_MASK));
+	if (status == WALK_OK && !gmem_ptr(gm, out->gpa, *n))
+		status = WALK_NOT_RAM;
+	if (status != WALK_OK)
+		*fault_gva = GVA(at);
+	return status;
 }
 
 enum walk_status guest_virt_read(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
 				 void *dst, u64 len, u32 access, struct walk_result *out,
 				 gva_t *fault_gva)
 {
-	return transfer(gm, r, gva.v, dst, NULL, len, access, out, fault_gva);
-}
-
-enum walk_status guest_virt_write(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
-				  const void *src, u64 len, u32 access, struct walk_result *out,
-				  gva_t *fault_gva)
-{
-	/* A write across pages is all or nothing: see that every page takes it first. */
-	if ((gva.v & ~PAGE_MASK) + len > PAGE_SIZE) {
-		enum walk_status status = transfer(gm, r, gva.v, NULL, NULL, len,
-						   access | WALK_WRITE, out, fault_gva);
+	for (u64 done = 0, n; done < len; done += n) {
+		enum walk_status status = translate_piece(gm, r, gva.v + done, len - done, access,
+							  out, fault_gva, &n);
 
 		if (status != WALK_OK)
 			return status;
+		gmem_read(gm, out->gpa, (u8 *)dst + done, n);
 	}
-	return transfer(gm, r, gva.v, NULL, src, len, access | WALK_WRITE, out, fault_gva);
+	return WALK_OK;
+}
+
+enum walk_status guest_virt_span(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
+				 u64 len, u32 access, struct walk_result *out, gva_t *fault_gva,
+				 struct walk_span *span)
+{
+	u64 done = 0;
+
+	*span = (struct walk_span){.len = {0}};
+	for (unsigned i = 0; i < 2 && done < len; i++) {
+		enum walk_status status = translate_piece(gm, r, gva.v + done, len - done, access,
+							  out, fault_gva, &span->len[i]);
+
+		if (status != WALK_OK)
+			return status;
+		span->gpa[i] = out->gpa;
+		done += span->len[i];
+	}
+	return WALK_OK;
+}
+
+void guest_span_write(const struct gmem *gm, const struct walk_span *span, const void *src)
+{
+	gmem_write(gm, span->gpa[0], src, span->len[0]);
+	if (span->len[1])
+		gmem_write(gm, span->gpa[1], (const u8 *)src + span->len[0], span->len[1]);
 }

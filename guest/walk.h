@@ -40,7 +40,7 @@ enum walk_status {
 	WALK_OK,
 	WALK_FAULT,  /* the guest must see #PF with `pferr` */
 	WALK_NOT_RAM /* a paging structure lies outside guest RAM, at `gpa`; of guest_virt_read()
-		      * and guest_virt_write() also: the data does (a device, perhaps) */
+		      * and guest_virt_span() also: the data does (a device, perhaps) */
 };
 
 struct walk_result {
@@ -99,14 +99,26 @@ u32 guest_fault_code(const struct walk_regs *r, u32 access, u32 pferr);
 /** Load the PAE PDPTE registers from CR3; false where a reserved bit is set (#GP) or not RAM. */
 bool guest_load_pdptes(const struct gmem *gm, u64 cr3, u8 maxphyaddr, u64 pdpte[4]);
 
-/** Copy between a buffer and guest-virtual memory, page by page. On failure `fault_gva` and `out`
- *  describe the first fault; a failed write has written nothing. guest_virt_write() adds
- *  WALK_WRITE to `access` itself. */
+/** Copy from guest-virtual memory to a buffer, page by page. On failure `fault_gva` and `out`
+ *  describe the first fault. */
 enum walk_status guest_virt_read(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
 				 void *dst, u64 len, u32 access, struct walk_result *out,
 				 gva_t *fault_gva);
-enum walk_status guest_virt_write(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
-				  const void *src, u64 len, u32 access, struct walk_result *out,
-				  gva_t *fault_gva);
+
+/** Where an operand in guest-virtual memory is: in one page, or in two (len[1] is not 0). */
+struct walk_span {
+	gpa_t gpa[2];
+	u64 len[2];
+};
+
+/** Translate all of [gva, gva+len), at most a page long, for one access. On failure as
+ *  guest_virt_read(). What is done to a span on WALK_OK can no longer fail: neither half way nor by
+ *  what it writes, which may be the page table that the second part was found by. */
+enum walk_status guest_virt_span(const struct gmem *gm, const struct walk_regs *r, gva_t gva,
+				 u64 len, u32 access, struct walk_result *out, gva_t *fault_gva,
+				 struct walk_span *span);
+
+/** Write a span; `src` has len[0] + len[1] bytes. */
+void guest_span_write(const struct gmem *gm, const struct walk_span *span, const void *src);
 
 #endif

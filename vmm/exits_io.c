@@ -57,6 +57,7 @@ static enum walk_status string_element(struct vcpu *v, u64 qual, const struct wa
 	unsigned size = QUAL_SIZE(qual);
 	u32 access = r->cpl == 3 ? WALK_USER : 0, data = 0;
 	enum walk_status status;
+	struct walk_span span;
 
 	if (!QUAL_IN(qual)) {
 		status = guest_virt_read(&m->pc.mem, r, gva, &data, size, access, out, fault);
@@ -65,12 +66,12 @@ static enum walk_status string_element(struct vcpu *v, u64 qual, const struct wa
 		return status;
 	}
 	/* Fault before the device is read: a read may change it. */
-	access |= WALK_WRITE;
-	status = guest_virt_read(&m->pc.mem, r, gva, &data, size, access, out, fault);
+	status = guest_virt_span(&m->pc.mem, r, gva, size, access | WALK_WRITE, out, fault, &span);
 	if (status != WALK_OK)
 		return status;
 	data = (u32)pc_pio_read(&m->pc, v->index, QUAL_PORT(qual), size);
-	return machine_virt_write(m, r, gva, &data, size, access, out, fault);
+	machine_span_write(m, &span, &data);
+	return WALK_OK;
 }
 
 static enum exit_action string_fault(struct vcpu *v, enum walk_status status,

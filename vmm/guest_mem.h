@@ -14,7 +14,10 @@ struct machine;
 /** gmem_write(). */
 bool machine_phys_write(struct machine *m, gpa_t gpa, const void *src, u64 len);
 
-/** guest_virt_write() of at most a page. */
+/** guest_span_write(). */
+void machine_span_write(struct machine *m, const struct walk_span *span, const void *src);
+
+/** Write at most a page: guest_virt_span(), for WALK_WRITE and `access`, and then all of it. */
 enum walk_status machine_virt_write(struct machine *m, const struct walk_regs *r, gva_t gva,
 				    const void *src, u64 len, u32 access, struct walk_result *out,
 				    gva_t *fault_gva);

@@ -188,6 +188,18 @@ static void one_page_at_two_levels(void **state)
 	assert_int_equal(get64(PML4E), 0x1000 | W | P | A | D);
 }
 
+/** Translate, and then write. */
+static enum walk_status write_span(u64 gva, const void *src, u64 len, u32 access, gva_t *at)
+{
+	struct walk_span span;
+	enum walk_status status =
+		guest_virt_span(&t.gm, &t.r, GVA(gva), len, access | WALK_WRITE, &t.out, at, &span);
+
+	if (status == WALK_OK)
+		guest_span_write(&t.gm, &span, src);
+	return status;
+}
+
 static void copying_across_pages(void **state)
 {
 	u8 buf[8] = {1, 2, 3, 4, 5, 6, 7, 8}, back[8] = {0};
@@ -197,8 +209,7 @@ static void copying_across_pages(void **state)
 	(void)state;
 	long_mode();
 	put64(PTE + 8, 0x33000 | UWP);
-	assert_int_equal(guest_virt_write(&t.gm, &t.r, GVA(end), buf, 8, WALK_USER, &t.out, &at),
-			 WALK_OK);
+	assert_int_equal(write_span(end, buf, 8, WALK_USER, &at), WALK_OK);
 	assert_memory_equal(t.ram + 0x55ffd, buf, 3);
 	assert_memory_equal(t.ram + 0x33000, buf + 3, 5);
 	assert_int_equal(get64(PTE + 8), 0x33000 | UWP | A | D);
@@ -208,8 +219,7 @@ static void copying_across_pages(void **state)
 	/* The second page refuses: the fault is there, and nothing was written. */
 	put64(PTE + 8, 0x33000 | U | P);
 	memset(t.ram + 0x55000, 0, PAGE_SIZE);
-	assert_int_equal(guest_virt_write(&t.gm, &t.r, GVA(end), buf, 8, WALK_USER, &t.out, &at),
-			 WALK_FAULT);
+	assert_int_equal(write_span(end, buf, 8, WALK_USER, &at), WALK_FAULT);
 	assert_true(at.v == end + 3);
 	assert_int_equal(t.out.pferr, PFERR_PRESENT | PFERR_WRITE | PFERR_USER);
 	assert_int_equal(t.ram[0x55ffd], 0);
@@ -219,6 +229,24 @@ static void copying_across_pages(void **state)
 			 WALK_NOT_RAM);
 	assert_int_equal(t.out.gpa.v, 0xfee00000);
 	assert_true(at.v == end + 3);
+}
+
+/** The first part clears the entry that the second part is found by: as with the processor, that
+ * goes to where its page was when the access began. */
+static void a_write_that_takes_its_second_page_away(void **state)
+{
+	const u64 data[2] = {0, 0x1122334455667788};
+	const u64 table = ALIGN_DOWN(GVA_4L, MIB(2)) + 510 * PAGE_SIZE;
+	gva_t at = GVA(7);
+
+	(void)state;
+	long_mode();
+	put64(0x4000 + 8 * 510, 0x4000 | UWP); /* the page table maps itself */
+	put64(0x4000 + 8 * 511, 0x33000 | UWP);
+	assert_int_equal(write_span(table + PAGE_SIZE - 8, data, 16, 0, &at), WALK_OK);
+	assert_true(get64(0x4000 + 8 * 511) == 0);
+	assert_true(get64(0x33000) == data[1]);
+	assert_int_equal(at.v, 7);
 }
 
 static void copying_wraps_at_4_gib(void **state)
@@ -249,6 +277,7 @@ int main(void)
 		cmocka_unit_test(accessed_and_dirty),
 		cmocka_unit_test(one_page_at_two_levels),
 		cmocka_unit_test(copying_across_pages),
+		cmocka_unit_test(a_write_that_takes_its_second_page_away),
 		cmocka_unit_test(copying_wraps_at_4_gib),
 	};
 

@@ -8,6 +8,7 @@
 #ifndef TV_INSN_H
 #define TV_INSN_H
 
+#include "guest/segment.h"
 #include "types.h"
 
 #define INSN_MAX_LEN 15
@@ -45,9 +46,6 @@ enum insn_op {
 	INSN_POP,
 };
 
-/** Segment registers in the processor's numbering. */
-enum insn_segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
-
 enum insn_operand { OPND_NONE, OPND_REG, OPND_MEM, OPND_IMM };
 
 struct insn {
@@ -58,7 +56,7 @@ struct insn {
 	u8 addr_size;	     /* bytes: 2, 4, 8 */
 	u8 dst, src;	     /* enum insn_operand */
 	u8 dst_reg, src_reg; /* 0-15; byte registers AH, CH, DH, BH are 20-23 */
-	u8 seg;		     /* enum insn_segment of the memory operand */
+	u8 seg;		     /* enum segment_register of the memory operand */
 	u8 base, index;	     /* 0-15, or INSN_NO_REG; 16 is RIP (of the next instruction) */
 	u8 scale;	     /* 0-3 */
 	bool rep, repne, lock;
@@ -78,9 +76,13 @@ bool insn_decode(struct insn *in, const u8 *bytes, unsigned len, unsigned bits);
 struct insn_state {
 	u64 gpr[16];
 	u64 rip, rflags;
-	u64 seg_base[6];     /* by enum insn_segment; 64-bit code has no bases but FS and GS */
+	/* By enum segment_register; insn_segments() says which. 64-bit code needs no limits and
+	 * access rights, and no bases but those of FS and GS. */
+	u64 seg_base[6];
+	u32 seg_limit[6], seg_ar[6];
 	unsigned bits;	     /* the code segment's size: 16, 32 or 64 */
 	unsigned stack_bits; /* the stack segment's (PUSH, POP); 0: as `bits` */
+	bool real;	     /* real-address mode */
 };
 
 enum insn_status {
@@ -90,18 +92,25 @@ enum insn_status {
 	INSN_UNHANDLED, /* decoded, but not emulated in this form */
 };
 
-/** Memory as the instruction sees it, by linear address. False: a fault was recorded. */
+/** Memory as the instruction sees it, by linear address. False: a fault was recorded.
+ *  refuse() records one: an operand violates its segment, or is not at a canonical address, and the
+ *  guest must see `vector` with error code 0. */
 struct insn_mem_ops {
 	bool (*read)(void *ctx, gva_t gva, unsigned size, u64 *value);
 	bool (*write)(void *ctx, gva_t gva, unsigned size, u64 value);
+	void (*refuse)(void *ctx, u8 vector);
 	void *ctx;
 };
 
 /** Execute a decoded instruction on `st`. Flags that the SDM calls undefined come out as Intel's
- *  processors leave them. Segment limits and canonical addresses are the callbacks' to check; a
- *  LOCKed instruction is a read and a write, which is all a device sees of it. */
+ *  processors leave them. Every operand is checked against its segment, one that the processor had
+ *  checked before it exited once more. A LOCKed instruction is a read and a write, which is all a
+ *  device sees of it. */
 enum insn_status insn_emulate(const struct insn *in, struct insn_state *st,
 			      const struct insn_mem_ops *mem);
+
+/** The segments of its operands: bit n stands for enum segment_register n. */
+u8 insn_segments(const struct insn *in);
 
 /** The linear address of the memory operand of `in` (MOVS and CMPS: of the one at rSI). */
 gva_t insn_linear(const struct insn *in, const struct insn_state *st);

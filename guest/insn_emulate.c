@@ -33,13 +33,16 @@ static void set_reg(struct insn_state *st, u8 reg, unsigned size, u64 v)
 		*r = (*r & ~mask) | (v & mask);
 }
 
-static gva_t linear(const struct insn_state *st, u8 seg, u64 ea, unsigned addr_size)
+static enum segment_mode mode_of(const struct insn_state *st)
 {
-	ea &= size_mask(addr_size);
-	if (st->bits != 64)
-		return GVA((u32)(st->seg_base[seg] + ea));
-	/* SDM volume 1, section 3.4.2.1 "Segment Registers in 64-Bit Mode" */
-	return GVA(seg >= SEG_FS ? st->seg_base[seg] + ea : ea);
+	if (st->bits == 64)
+		return SEGMENT_64;
+	return st->real ? SEGMENT_REAL : SEGMENT_PROTECTED;
+}
+
+static u64 base_of(const struct insn_state *st, unsigned seg)
+{
+	return segment_has_base(mode_of(st), seg) ? st->seg_base[seg] : 0;
 }
 
 /** BT and friends with a register as bit offset reach beyond the operand: which one is meant,
@@ -58,7 +61,14 @@ static s64 bit_string_bytes(const struct insn *in, const struct insn_state *st)
 	return (offset >> 3) & -(s64)in->op_size;
 }
 
-gva_t insn_linear(const struct insn *in, const struct insn_state *st)
+/** Where a memory operand is: in which segment, and how far from its base. */
+struct place {
+	unsigned seg;
+	u64 offset;
+};
+
+/** The operand that ModRM, or a string's rSI, names. */
+static struct place operand(const struct insn *in, const struct insn_state *st)
 {
 	u64 ea = (u64)in->disp;
 
@@ -72,16 +82,49 @@ gva_t insn_linear(const struct insn *in, const struct insn_state *st)
 	if (in->op == INSN_POP && in->base == RSP)
 		ea += in->op_size;
 	ea += (u64)bit_string_bytes(in, st);
-	return linear(st, in->seg % 6, ea, in->addr_size);
+	return (struct place){in->seg % 6u, ea & size_mask(in->addr_size)};
+}
+
+gva_t insn_linear(const struct insn *in, const struct insn_state *st)
+{
+	struct place at = operand(in, st);
+
+	return segment_linear(mode_of(st), base_of(st, at.seg), at.offset);
+}
+
+/** The linear address, of what may be accessed. */
+static bool locate(const struct insn_state *st, const struct insn_mem_ops *mem, struct place at,
+		   unsigned size, bool write, gva_t *gva)
+{
+	const enum segment_mode mode = mode_of(st);
+	const struct segment s = {base_of(st, at.seg), st->seg_limit[at.seg], st->seg_ar[at.seg]};
+
+	if (!segment_allows(mode, &s, at.offset, size, write)) {
+		mem->refuse(mem->ctx, segment_vector(at.seg));
+		return false;
+	}
+	*gva = segment_linear(mode, s.base, at.offset);
+	return true;
 }
 
 /** Read; what a callback leaves in the upper bytes does not count. */
-static bool load(const struct insn_mem_ops *mem, gva_t gva, unsigned size, u64 *v)
+static bool load(const struct insn_state *st, const struct insn_mem_ops *mem, struct place at,
+		 unsigned size, u64 *v)
 {
-	if (!mem->read(mem->ctx, gva, size, v))
+	gva_t gva;
+
+	if (!locate(st, mem, at, size, false, &gva) || !mem->read(mem->ctx, gva, size, v))
 		return false;
 	*v &= size_mask(size);
 	return true;
+}
+
+static bool store(const struct insn_state *st, const struct insn_mem_ops *mem, struct place at,
+		  unsigned size, u64 v)
+{
+	gva_t gva;
+
+	return locate(st, mem, at, size, true, &gva) && mem->write(mem->ctx, gva, size, v);
 }
 
 static void advance_rip(const struct insn *in, struct insn_state *st)
@@ -100,23 +143,23 @@ static enum insn_status two_operands(const struct insn *in, struct insn_state *s
 				     const struct insn_mem_ops *mem)
 {
 	struct insn_work w = {.size = in->op_size, .flags = st->rflags, .src = in->imm};
-	gva_t gva = insn_linear(in, st);
+	struct place at = operand(in, st);
 
 	w.acc = get_reg(st, RAX, in->op_size);
 	if (in->src == OPND_REG)
 		w.src = get_reg(st, in->src_reg, in->src_size);
-	else if (in->src == OPND_MEM && !load(mem, gva, in->src_size, &w.src))
+	else if (in->src == OPND_MEM && !load(st, mem, at, in->src_size, &w.src))
 		return INSN_FAULT;
 	w.src &= size_mask(in->src_size);
 	if (in->dst == OPND_REG)
 		w.dst = get_reg(st, in->dst_reg, in->op_size);
-	else if (reads_dst(in->op) && !load(mem, gva, in->op_size, &w.dst))
+	else if (reads_dst(in->op) && !load(st, mem, at, in->op_size, &w.dst))
 		return INSN_FAULT;
 
 	if (!insn_execute(&w, in))
 		return INSN_UNHANDLED;
 	w.dst &= size_mask(in->op_size);
-	if (in->dst == OPND_MEM && w.write_dst && !mem->write(mem->ctx, gva, in->op_size, w.dst))
+	if (in->dst == OPND_MEM && w.write_dst && !store(st, mem, at, in->op_size, w.dst))
 		return INSN_FAULT;
 
 	/* In this order: XADD and XCHG of a register with itself, CMPXCHG with the accumulator. */
@@ -148,10 +191,10 @@ static bool uses_si(u8 op)
 static bool string_access(const struct insn *in, struct insn_state *st,
 			  const struct insn_mem_ops *mem)
 {
-	gva_t di = linear(st, SEG_ES, st->gpr[RDI], in->addr_size);
+	struct place di = {SEG_ES, get_reg(st, RDI, in->addr_size)};
 	struct insn_work w = {.size = in->op_size, .dst = get_reg(st, RAX, in->op_size)};
 
-	if (uses_si(in->op) && !load(mem, insn_linear(in, st), in->op_size, &w.dst))
+	if (uses_si(in->op) && !load(st, mem, operand(in, st), in->op_size, &w.dst))
 		return false;
 	switch (in->op) {
 	case INSN_LODS:
@@ -159,13 +202,13 @@ static bool string_access(const struct insn *in, struct insn_state *st,
 		return true;
 	case INSN_CMPS:
 	case INSN_SCAS:
-		if (!load(mem, di, in->op_size, &w.src))
+		if (!load(st, mem, di, in->op_size, &w.src))
 			return false;
 		insn_compare(&w);
 		st->rflags = (st->rflags & ~w.changed) | (w.flags & w.changed);
 		return true;
 	default:
-		return mem->write(mem->ctx, di, in->op_size, w.dst);
+		return store(st, mem, di, in->op_size, w.dst);
 	}
 }
 
@@ -211,16 +254,14 @@ static enum insn_status stack_op(const struct insn *in, struct insn_state *st,
 	bool push = in->op == INSN_PUSH;
 	u64 top = get_reg(st, RSP, stack_size);
 	u64 below = (top - in->op_size) & size_mask(stack_size);
-	gva_t slot = linear(st, SEG_SS, push ? below : top, stack_size);
-	gva_t gva = insn_linear(in, st);
+	struct place slot = {SEG_SS, push ? below : top}, at = operand(in, st);
 	u64 v = 0;
 
 	if (push && in->src == OPND_REG)
 		v = get_reg(st, in->src_reg, in->op_size);
-	else if (!load(mem, push ? gva : slot, in->op_size, &v))
+	else if (!load(st, mem, push ? at : slot, in->op_size, &v))
 		return INSN_FAULT;
-	if ((push || in->dst == OPND_MEM) &&
-	    !mem->write(mem->ctx, push ? slot : gva, in->op_size, v))
+	if ((push || in->dst == OPND_MEM) && !store(st, mem, push ? slot : at, in->op_size, v))
 		return INSN_FAULT;
 
 	set_reg(st, RSP, stack_size, push ? below : top + in->op_size);
@@ -228,6 +269,19 @@ static enum insn_status stack_op(const struct insn *in, struct insn_state *st,
 		set_reg(st, in->dst_reg, in->op_size, v);
 	advance_rip(in, st);
 	return INSN_DONE;
+}
+
+u8 insn_segments(const struct insn *in)
+{
+	u8 segments = 0;
+
+	if (in->dst == OPND_MEM || in->src == OPND_MEM)
+		segments |= (u8)BIT(in->seg % 6);
+	if (in->op >= INSN_MOVS && in->op <= INSN_SCAS && in->op != INSN_LODS)
+		segments |= (u8)BIT(SEG_ES);
+	if (in->op == INSN_PUSH || in->op == INSN_POP)
+		segments |= (u8)BIT(SEG_SS);
+	return segments;
 }
 
 enum insn_status insn_emulate(const struct insn *in, struct insn_state *st,

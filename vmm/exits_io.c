@@ -7,15 +7,13 @@
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
+#include "vmx/mem_operand.h"
 
 #define QUAL_SIZE(q) ((unsigned)((q)&7) + 1)
 #define QUAL_IN(q) ((q)&BIT(3))
 #define QUAL_STRING(q) ((q)&BIT(4))
 #define QUAL_REP(q) ((q)&BIT(5))
 #define QUAL_PORT(q) ((u16)((q) >> 16))
-
-/* VM-exit instruction information for INS and OUTS, table 28-8: address size. */
-#define INFO_ADDRESS_SIZE(i) ((i) >> 7 & 7)
 
 /* At most this many elements of a REP in one exit, so that interrupts are not kept waiting. */
 #define STRING_BATCH 512
@@ -28,18 +26,6 @@ static void set_rax(struct vcpu *v, unsigned size, u64 value)
 	v->gpr[REG_RAX] = (v->gpr[REG_RAX] & ~mask) | (value & mask);
 }
 
-static u64 address_mask(u32 info)
-{
-	switch (INFO_ADDRESS_SIZE(info)) {
-	case 0:
-		return 0xffff;
-	case 1:
-		return 0xffffffff;
-	default:
-		return ~0ull;
-	}
-}
-
 static void add_masked(struct vcpu *v, unsigned reg, u64 mask, s64 delta)
 {
 	u64 old = v->gpr[reg], next = old + (u64)delta;
@@ -48,69 +34,106 @@ static void add_masked(struct vcpu *v, unsigned reg, u64 mask, s64 delta)
 	v->gpr[reg] = mask == 0xffff ? (old & ~mask) | (next & mask) : next & mask;
 }
 
-/** One element between `gva` and the port. WALK_OK, or why not, with `out` and `fault` filled in.
- */
-static enum walk_status string_element(struct vcpu *v, u64 qual, const struct walk_regs *r,
-				       gva_t gva, struct walk_result *out, gva_t *fault)
+/** INS or OUTS, whose exit comes before the processor has looked at the operand in memory. */
+struct string_io {
+	struct vcpu *v;
+	u64 qual;
+	u64 mask;	/* of the address size */
+	unsigned index; /* the register that moves: RSI or RDI */
+	unsigned seg_nr;
+	enum segment_mode mode;
+	struct segment seg;
+	struct walk_regs regs;
+	u32 access; /* WALK_USER or 0 */
+};
+
+static void begin(struct string_io *s, struct vcpu *v, u64 qual)
 {
-	struct machine *m = v->machine;
-	unsigned size = QUAL_SIZE(qual);
-	u32 access = r->cpl == 3 ? WALK_USER : 0, data = 0;
+	u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);
+
+	s->v = v;
+	s->qual = qual;
+	s->mask = vmx_operand_mask(info);
+	s->index = QUAL_IN(qual) ? REG_RDI : REG_RSI;
+	/* For INS the field is undefined: it is ES always. */
+	s->seg_nr = QUAL_IN(qual) ? SEG_ES : vmx_operand_segment(info);
+	s->mode = vcpu_segment_mode(v);
+	s->seg = vcpu_segment(s->mode, s->seg_nr);
+	vcpu_walk_regs(v, &s->regs);
+	s->access = s->regs.cpl == 3 ? WALK_USER : 0;
+}
+
+/** Between `gva` and the port. WALK_OK, or why not, with `out` and `fault` filled in. */
+static enum walk_status transfer(const struct string_io *s, gva_t gva, struct walk_result *out,
+				 gva_t *fault)
+{
+	struct machine *m = s->v->machine;
+	const unsigned cpu = s->v->index, size = QUAL_SIZE(s->qual);
+	const u16 port = QUAL_PORT(s->qual);
 	enum walk_status status;
 	struct walk_span span;
+	u32 data = 0;
 
-	if (!QUAL_IN(qual)) {
-		status = guest_virt_read(&m->pc.mem, r, gva, &data, size, access, out, fault);
+	if (!QUAL_IN(s->qual)) {
+		status = guest_virt_read(&m->pc.mem, &s->regs, gva, &data, size, s->access, out,
+					 fault);
 		if (status == WALK_OK)
-			pc_pio_write(&m->pc, v->index, QUAL_PORT(qual), size, data);
+			pc_pio_write(&m->pc, cpu, port, size, data);
 		return status;
 	}
 	/* Fault before the device is read: a read may change it. */
-	status = guest_virt_span(&m->pc.mem, r, gva, size, access | WALK_WRITE, out, fault, &span);
-	if (status != WALK_OK)
-		return status;
-	data = (u32)pc_pio_read(&m->pc, v->index, QUAL_PORT(qual), size);
-	machine_span_write(m, &span, &data);
-	return WALK_OK;
+	status = guest_virt_span(&m->pc.mem, &s->regs, gva, size, s->access | WALK_WRITE, out,
+				 fault, &span);
+	if (status == WALK_OK) {
+		data = (u32)pc_pio_read(&m->pc, cpu, port, size);
+		machine_span_write(m, &span, &data);
+	}
+	return status;
 }
 
-static enum exit_action string_fault(struct vcpu *v, enum walk_status status,
-				     const struct walk_result *out, gva_t fault)
+/** One element. False: an exception is queued, or the guest has ended. */
+static bool element(const struct string_io *s)
 {
-	if (status == WALK_NOT_RAM)
-		return stop_unsupported(v, "INS or OUTS with an operand outside memory, at 0x%llx",
-					(unsigned long long)out->gpa.v);
-	event_page_fault(v, fault, out->pferr);
-	return EXIT_RETRY;
+	struct vcpu *v = s->v;
+	u64 offset = v->gpr[s->index] & s->mask;
+	struct walk_result out;
+	gva_t fault;
+
+	if (!segment_allows(s->mode, &s->seg, offset, QUAL_SIZE(s->qual), QUAL_IN(s->qual))) {
+		event_exception_error(v, segment_vector(s->seg_nr), 0);
+		return false;
+	}
+	switch (transfer(s, segment_linear(s->mode, s->seg.base, offset), &out, &fault)) {
+	case WALK_OK:
+		return true;
+	case WALK_FAULT:
+		event_page_fault(v, fault, out.pferr);
+		return false;
+	case WALK_NOT_RAM:
+		break;
+	}
+	stop_unsupported(v, "INS or OUTS with an operand outside memory, at 0x%llx",
+			 (unsigned long long)out.gpa.v);
+	return false;
 }
 
 static enum exit_action string_io(struct vcpu *v, u64 qual)
 {
-	u64 mask = address_mask(vmcs_read32(VMX_INSTRUCTION_INFO));
-	unsigned index = QUAL_IN(qual) ? REG_RDI : REG_RSI;
-	/* The segment's base, in effect: the operand moves with its index register, which wraps. */
-	u64 base = vmcs_readl(GUEST_LINEAR_ADDRESS) - (v->gpr[index] & mask);
 	s64 step = vcpu_rflags(v) & X86_EFLAGS_DF ? -(s64)QUAL_SIZE(qual) : QUAL_SIZE(qual);
-	struct walk_result out;
-	struct walk_regs r;
-	gva_t fault;
+	struct string_io s;
 
-	vcpu_walk_regs(v, &r);
+	begin(&s, v, qual);
 	for (unsigned n = 0; n < STRING_BATCH; n++) {
-		gva_t gva = GVA(base + (v->gpr[index] & mask));
-		enum walk_status status;
-
-		if (QUAL_REP(qual) && !(v->gpr[REG_RCX] & mask))
+		if (QUAL_REP(qual) && !(v->gpr[REG_RCX] & s.mask))
 			return EXIT_ADVANCE;
-		status = string_element(v, qual, &r, gva, &out, &fault);
-		if (status != WALK_OK)
-			return string_fault(v, status, &out, fault);
-		add_masked(v, index, mask, step);
+		if (!element(&s))
+			return EXIT_RETRY;
+		add_masked(v, s.index, s.mask, step);
 		if (!QUAL_REP(qual))
 			return EXIT_ADVANCE;
-		add_masked(v, REG_RCX, mask, -1);
+		add_masked(v, REG_RCX, s.mask, -1);
 	}
-	return v->gpr[REG_RCX] & mask ? EXIT_RETRY : EXIT_ADVANCE;
+	return v->gpr[REG_RCX] & s.mask ? EXIT_RETRY : EXIT_ADVANCE;
 }
 
 /** A device may have asked for the end of the machine. */

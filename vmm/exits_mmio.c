@@ -100,15 +100,34 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 	return true;
 }
 
-/** Only the bases that count are read: under KVM, a VMREAD of one is a VM exit. */
-static void load_state(struct vcpu *v, const struct insn *in, unsigned bits, struct insn_state *st)
+static void violation(void *ctx, u8 vector)
 {
-	*st = (struct insn_state){.rip = vcpu_rip(v), .rflags = vcpu_rflags(v), .bits = bits};
+	struct emulation *e = ctx;
+
+	event_exception_error(e->v, vector, 0);
+}
+
+/** Only the segments that count are read: under KVM, a VMREAD of one is a VM exit. */
+static void load_state(const struct emulation *e, const struct insn *in, struct insn_state *st)
+{
+	struct vcpu *v = e->v;
+	const enum segment_mode mode = vcpu_segment_mode(v);
+
+	*st = (struct insn_state){.rip = vcpu_rip(v),
+				  .rflags = vcpu_rflags(v),
+				  .bits = e->bits,
+				  .real = mode == SEGMENT_REAL};
 	vcpu_reg(v, REG_RSP);
 	memcpy(st->gpr, v->gpr, sizeof(st->gpr));
-	for (unsigned i = 0; i < 6; i++) {
-		if (bits != 64 || (i == in->seg && i >= SEG_FS))
-			st->seg_base[i] = vmcs_readl(GUEST_ES_BASE + 2 * i);
+	for (unsigned i = 0, used = insn_segments(in); used >> i; i++) {
+		struct segment s;
+
+		if (!(used & BIT(i)))
+			continue;
+		s = vcpu_segment(mode, i);
+		st->seg_base[i] = s.base;
+		st->seg_limit[i] = s.limit;
+		st->seg_ar[i] = s.ar;
 	}
 	st->stack_bits = st->bits;
 	if (st->bits != 64)
@@ -161,7 +180,8 @@ static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 {
 	struct emulation e = {
 		.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0, .bits = vcpu_code_bits(v)};
-	const struct insn_mem_ops ops = {.read = mem_read, .write = mem_write, .ctx = &e};
+	const struct insn_mem_ops ops = {
+		.read = mem_read, .write = mem_write, .refuse = violation, .ctx = &e};
 	u8 bytes[INSN_MAX_LEN];
 	struct insn in;
 	struct insn_state st;
@@ -171,7 +191,7 @@ static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 
 	if (!len || !insn_decode(&in, bytes, len, e.bits))
 		return stop_on_insn(v, gpa, bytes, len);
-	load_state(v, &in, e.bits, &st);
+	load_state(&e, &in, &st);
 	switch (insn_emulate(&in, &st, &ops)) {
 	case INSN_DONE:
 		store_state(v, &st);

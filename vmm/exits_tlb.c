@@ -30,25 +30,23 @@ enum exit_action handle_invlpg(struct vcpu *v)
 /** The descriptor. False: an exception is queued, or the guest has ended. */
 static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
 {
-	u32 seg = 2 * vmx_operand_segment(info);
-	struct vmx_mem_operand o = {
-		.info = info,
-		.displacement = vcpu_qual(v),
-		.gpr = v->gpr,
-		.long_mode = vcpu_code_bits(v) == 64,
-		.seg = {vmcs_readl(GUEST_ES_BASE + seg), vmcs_read32(GUEST_ES_LIMIT + seg),
-			vmcs_read32(GUEST_ES_AR_BYTES + seg)},
-	};
+	const struct vmx_mem_operand o = {
+		.info = info, .displacement = vcpu_qual(v), .gpr = v->gpr};
+	unsigned reg = vmx_operand_segment(info);
+	enum segment_mode mode = vcpu_segment_mode(v);
+	struct segment seg = vcpu_segment(mode, reg);
 	struct walk_result out;
 	enum walk_status status;
 	gva_t gva, fault;
-	u8 vector;
+	u64 offset;
 
 	vcpu_reg(v, REG_RSP); /* it may be part of the address */
-	if (!vmx_operand_address(&o, sizeof(*d), &gva, &vector)) {
-		event_exception_error(v, vector, 0);
+	offset = vmx_operand_offset(&o);
+	if (!segment_allows(mode, &seg, offset, sizeof(*d), false)) {
+		event_exception_error(v, segment_vector(reg), 0);
 		return false;
 	}
+	gva = segment_linear(mode, seg.base, offset);
 	status = guest_virt_read(&v->machine->pc.mem, vcpu_own_walk_regs(v), gva, d, sizeof(*d),
 				 WALK_READ, &out, &fault);
 	if (status == WALK_FAULT)

@@ -66,6 +66,27 @@ unsigned vcpu_code_bits(const struct vcpu *v)
 	return ar & BIT(14) ? 32 : 16;
 }
 
+enum segment_mode vcpu_segment_mode(const struct vcpu *v)
+{
+	if (vcpu_code_bits(v) == 64)
+		return SEGMENT_64;
+	return vcpu_cr0(v) & X86_CR0_PE ? SEGMENT_PROTECTED : SEGMENT_REAL;
+}
+
+struct segment vcpu_segment(enum segment_mode mode, unsigned seg)
+{
+	const u32 i = 2 * seg;
+	struct segment s = {.base = 0};
+
+	if (segment_has_base(mode, seg))
+		s.base = vmcs_readl(GUEST_ES_BASE + i);
+	if (mode != SEGMENT_64) {
+		s.limit = vmcs_read32(GUEST_ES_LIMIT + i);
+		s.ar = vmcs_read32(GUEST_ES_AR_BYTES + i);
+	}
+	return s;
+}
+
 /** PKRU stays in the processor: the host's own pages are supervisor pages, to which it does not
  *  apply. RDPKRU needs CR4.PKE, which the host does not have set. */
 static u32 read_pkru(void)

@@ -8,6 +8,7 @@
 #include "exit_stats.h"
 #include "guest/cpuid.h"
 #include "guest/msr.h"
+#include "guest/segment.h"
 #include "guest/walk.h"
 #include "types.h"
 #include "vmcs.h"
@@ -166,6 +167,11 @@ unsigned vcpu_cpl(void);
 
 /** 16, 32 or 64: the default size of the code segment. */
 unsigned vcpu_code_bits(const struct vcpu *v);
+
+/** The rules for memory operands now, and a segment register as far as they look at it: in 64-bit
+ *  mode that is the base, 0 where there is none. (Under KVM, each VMREAD is a VM exit.) */
+enum segment_mode vcpu_segment_mode(const struct vcpu *v);
+struct segment vcpu_segment(enum segment_mode mode, unsigned seg);
 
 /** What decides how the guest's linear addresses are translated now. */
 void vcpu_walk_regs(struct vcpu *v, struct walk_regs *r);

@@ -21,6 +21,7 @@ struct head {
 struct memory {
 	unsigned accesses, writes;
 	u8 refuse;
+	bool violated; /* a segment */
 	u64 seed;
 };
 
@@ -57,6 +58,15 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 	return ok;
 }
 
+static void violation(void *ctx, u8 vector)
+{
+	struct memory *m = ctx;
+
+	require(vector == GP_VECTOR || vector == SS_VECTOR);
+	require(!m->writes && !m->violated);
+	m->violated = true;
+}
+
 static void check_decoded(const struct insn *in, const u8 *code, unsigned len, unsigned bits)
 {
 	struct insn other;
@@ -83,7 +93,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	static const unsigned code_sizes[] = {16, 32, 64};
 	struct insn_state st = {.bits = 0}, before;
 	struct memory m = {.accesses = 0};
-	const struct insn_mem_ops ops = {mem_read, mem_write, &m};
+	const struct insn_mem_ops ops = {mem_read, mem_write, violation, &m};
 	enum insn_status status;
 	struct insn in;
 	struct head h;
@@ -106,8 +116,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		st.gpr[i] = rng = rng * 6364136223846793005 + 1442695040888963407;
 	if (rng >> 60 < 4)
 		st.gpr[1] &= 1; /* end of a REP */
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 6; i++) {
 		st.seg_base[i] = rng >> i;
+		st.seg_limit[i] = (u32)(rng >> 5 * i);
+		/* Accessed, writable or readable, most of the time. */
+		st.seg_ar[i] = 0xc090 | (rng >> 3 * i & 0xf) | (rng >> 4 * i & 3 ? 3 : 0);
+	}
+	st.real = st.bits == 16 && rng & BIT(40);
 	st.rflags = h.rflags;
 	st.rip = (u32)rng;
 	m.refuse = h.refuse;
@@ -115,6 +130,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	status = insn_emulate(&in, &st, &ops);
 	switch (status) {
 	case INSN_DONE:
+		require(!m.violated);
 		require((u32)(st.rip - before.rip) == in.len);
 		break;
 	case INSN_AGAIN:
@@ -122,7 +138,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		require(st.rip == before.rip && st.gpr[1] != before.gpr[1]);
 		break;
 	case INSN_FAULT:
-		require(h.refuse && !memcmp(&st, &before, sizeof(st)));
+		require((h.refuse || m.violated) && !memcmp(&st, &before, sizeof(st)));
 		break;
 	case INSN_UNHANDLED:
 		abort(); /* whatever is decoded is emulated */

@@ -24,6 +24,7 @@ struct memory {
 	unsigned reads, writes;
 	u64 first, last;	       /* addresses of the first and the last access */
 	int refuse_read, refuse_write; /* the n-th access, from 1 */
+	u8 vector;		       /* of a segment's violation; 0: none yet */
 };
 
 static void note(struct memory *m, gva_t gva)
@@ -58,6 +59,24 @@ static bool mem_write(void *ctx, gva_t gva, unsigned size, u64 value)
 	return true;
 }
 
+static void violation(void *ctx, u8 vector)
+{
+	((struct memory *)ctx)->vector = vector;
+}
+
+#define FLAT 0xc093 /* access rights: data, writable, expand-up */
+
+/** The segments of which a test says nothing. */
+static void make_flat(struct insn_state *st)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		if (st->seg_ar[i])
+			continue;
+		st->seg_ar[i] = FLAT;
+		st->seg_limit[i] = 0xffffffff;
+	}
+}
+
 #define CODE(...) (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__})
 
 static struct insn decode(unsigned bits, const u8 *code, unsigned len)
@@ -78,9 +97,10 @@ static void refused(unsigned bits, const u8 *code, unsigned len)
 
 static enum insn_status run(struct insn_state *st, struct memory *m, const u8 *code, unsigned len)
 {
-	const struct insn_mem_ops ops = {mem_read, mem_write, m};
+	const struct insn_mem_ops ops = {mem_read, mem_write, violation, m};
 	struct insn in = decode(st->bits, code, len);
 
+	make_flat(st);
 	return insn_emulate(&in, st, &ops);
 }
 
@@ -331,6 +351,7 @@ static void faults_change_nothing(void **state)
 			st.gpr[RAX] = 7;
 			st.gpr[RSI] = st.gpr[RDI] = 0x1000;
 			st.gpr[RSP] = 0x1080;
+			make_flat(&st);
 			before = st;
 			assert_int_equal(run(&st, &m, insns[i].code, insns[i].len), INSN_FAULT);
 			assert_memory_equal(&st, &before, sizeof(st));
@@ -503,6 +524,152 @@ static void instruction_pointer(void **state)
 	assert_true(st.rip == 0x100000001);
 }
 
+#define GP 13
+#define SS_FAULT 12
+#define READ_ONLY 0xc091
+#define DOWN 0xc097
+#define EXECUTE_ONLY 0xc099
+#define CODE_AND_DATA 0xc09b
+#define HOLE 0x0000800000000000u /* not canonical */
+
+/** Refused for its segment, with nothing written and nothing changed. */
+static void violates(struct insn_state st, u8 vector, const u8 *code, unsigned len)
+{
+	struct memory m = {.bytes = {0}};
+	struct insn_state before;
+
+	make_flat(&st);
+	before = st;
+	assert_int_equal(run(&st, &m, code, len), INSN_FAULT);
+	assert_int_equal(m.vector, vector);
+	assert_int_equal(m.writes, 0);
+	assert_memory_equal(&st, &before, sizeof(st));
+}
+
+static void limits_and_types(void **state)
+{
+	struct insn_state st = {.bits = 32}, other;
+	struct memory m = {.bytes = {0}};
+
+	(void)state;
+	st.gpr[RSI] = st.gpr[RAX] = 0x1000;
+	st.gpr[RDI] = 0x10fd;
+	st.gpr[RSP] = 0x1102;
+	/* ES ends within the fourth byte of the destination; then with it. */
+	st.seg_ar[ES] = FLAT;
+	st.seg_limit[ES] = 0x10ff;
+	violates(st, GP, CODE(0xa5)); /* MOVSD */
+	violates(st, GP, CODE(0xab)); /* STOSD */
+	violates(st, GP, CODE(0xa7)); /* CMPSD */
+	violates(st, GP, CODE(0xaf)); /* SCASD */
+	st.seg_limit[ES] = 0x1100;
+	other = st;
+	assert_int_equal(run(&other, &m, CODE(0xa5)), INSN_DONE);
+	/* To be read, but not written. */
+	st.seg_ar[ES] = READ_ONLY;
+	violates(st, GP, CODE(0xa5));
+	other = st;
+	assert_int_equal(run(&other, &m, CODE(0xa7)), INSN_DONE);
+	violates(st, GP, CODE(0x26, 0xc7, 0x07, 1, 0, 0, 0)); /* MOV [es:edi], 1 */
+	violates(st, GP, CODE(0x26, 0x83, 0x0f, 1));	      /* OR [es:edi], 1 */
+	/* A code segment, to be read at most. */
+	st.seg_ar[CS] = CODE_AND_DATA;
+	st.seg_limit[CS] = 0xffffffff;
+	other = st;
+	assert_int_equal(run(&other, &m, CODE(0x2e, 0xad)), INSN_DONE);
+	violates(st, GP, CODE(0x2e, 0xc7, 0x06, 1, 0, 0, 0));
+	st.seg_ar[CS] = EXECUTE_ONLY;
+	violates(st, GP, CODE(0x2e, 0xad)); /* LODSD */
+	violates(st, GP, CODE(0x2e, 0x8b, 0x00));
+	/* The stack: the slot of PUSH, where ESP-4 is, and that of POP. */
+	st.seg_ar[SS] = FLAT;
+	st.seg_limit[SS] = 0x1100;
+	violates(st, SS_FAULT, CODE(0xff, 0x30));
+	violates(st, SS_FAULT, CODE(0x8f, 0x00));
+	violates(st, SS_FAULT, CODE(0x8b, 0x44, 0x24, 0)); /* MOV eax, [esp+0] */
+	st.seg_limit[SS] = 0x1101;
+	assert_int_equal(run(&st, &m, CODE(0xff, 0x30)), INSN_DONE);
+	/* Expand-down: what is below. */
+	st.seg_ar[SS] = DOWN;
+	violates(st, SS_FAULT, CODE(0x8f, 0x00));
+	st.seg_limit[SS] = 0x10fd;
+	assert_int_equal(run(&st, &m, CODE(0x8f, 0x00)), INSN_DONE);
+}
+
+static void segments_of_real_mode(void **state)
+{
+	struct insn_state st = {.bits = 16, .real = true};
+	struct memory m = {.bytes = {0}};
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		st.seg_ar[i] = i == CS ? 0x9b : 0x93;
+		st.seg_limit[i] = 0xffff;
+	}
+	st.gpr[RBX] = 0x1000;
+	assert_int_equal(run(&st, &m, CODE(0x2e, 0x89, 0x07)), INSN_DONE); /* MOV [cs:bx], ax */
+	st.real = false;
+	violates(st, GP, CODE(0x2e, 0x89, 0x07));
+	st.real = true;
+	st.gpr[RBX] = st.gpr[RDI] = st.gpr[RBP] = 0xffff;
+	violates(st, GP, CODE(0x89, 0x07));
+	violates(st, GP, CODE(0xa5));
+	violates(st, SS_FAULT, CODE(0x89, 0x46, 0));
+	st.gpr[RSP] = 1;
+	st.gpr[RBX] = 0x1000;
+	violates(st, SS_FAULT, CODE(0xff, 0x37)); /* PUSH [bx]: the slot is at 0xffff */
+	assert_int_equal(run(&st, &m, CODE(0x88, 0x07)), INSN_DONE);
+}
+
+static void canonical_addresses(void **state)
+{
+	struct insn_state st = {.bits = 64};
+	struct memory m = {.bytes = {0}};
+
+	(void)state;
+	st.gpr[RSI] = st.gpr[RAX] = 0x1000;
+	st.gpr[RDI] = HOLE - 3; /* the last byte is beyond */
+	st.gpr[RSP] = HOLE + 8;
+	violates(st, GP, CODE(0xa5));
+	violates(st, GP, CODE(0xa7));
+	violates(st, SS_FAULT, CODE(0xff, 0x30)); /* PUSH [rax] */
+	violates(st, SS_FAULT, CODE(0x8f, 0x00));
+	violates(st, SS_FAULT, CODE(0x8b, 0x04, 0x24));
+	violates(st, GP, CODE(0x8b, 0x07));
+	/* With FS it is the sum that counts; with another prefix nothing. */
+	st.seg_base[FS] = 3;
+	st.gpr[RBX] = HOLE - 6;
+	violates(st, GP, CODE(0x64, 0x8b, 0x03));
+	st.seg_base[FS] = 2;
+	assert_int_equal(run(&st, &m, CODE(0x64, 0x8b, 0x03)), INSN_DONE);
+	st.gpr[RDI] = 0x1000;
+	st.seg_base[ES] = HOLE;
+	st.seg_ar[ES] = BIT(16);
+	assert_int_equal(run(&st, &m, CODE(0xa5)), INSN_DONE);
+	assert_int_equal(m.vector, 0);
+}
+
+static u8 segments(const u8 *code, unsigned len)
+{
+	struct insn in = decode(32, code, len);
+
+	return insn_segments(&in);
+}
+
+static void which_segments(void **state)
+{
+	(void)state;
+	assert_int_equal(segments(CODE(0x89, 0x07)), BIT(DS));
+	assert_int_equal(segments(CODE(0x65, 0x8b, 0x04, 0x24)), BIT(GS));
+	assert_int_equal(segments(CODE(0x64, 0xa5)), BIT(FS) | BIT(ES));
+	assert_int_equal(segments(CODE(0xa6)), BIT(DS) | BIT(ES));
+	assert_int_equal(segments(CODE(0x64, 0xab)), BIT(ES));
+	assert_int_equal(segments(CODE(0xaf)), BIT(ES));
+	assert_int_equal(segments(CODE(0x2e, 0xac)), BIT(CS));
+	assert_int_equal(segments(CODE(0xff, 0x30)), BIT(DS) | BIT(SS));
+	assert_int_equal(segments(CODE(0x8f, 0x00)), BIT(DS) | BIT(SS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +688,10 @@ int main(void)
 		cmocka_unit_test(stack),
 		cmocka_unit_test(bit_strings),
 		cmocka_unit_test(instruction_pointer),
+		cmocka_unit_test(limits_and_types),
+		cmocka_unit_test(segments_of_real_mode),
+		cmocka_unit_test(canonical_addresses),
+		cmocka_unit_test(which_segments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -385,9 +385,16 @@ static void show(const struct testcase *t)
 	print_error("\n");
 }
 
+/** The stretch that the cases work on is canonical. */
+static void violation(void *ctx, u8 vector)
+{
+	(void)ctx;
+	fail_msg("vector %u", vector);
+}
+
 static void one_case(struct machine *m, const struct testcase *t, const struct pattern *p)
 {
-	const struct insn_mem_ops ops = {copy_read, copy_write, m};
+	const struct insn_mem_ops ops = {copy_read, copy_write, violation, m};
 	struct insn_state st = {.rip = (u64)m->code, .bits = 64};
 	u64 flags = 0x202 | (rnd(m) & (ARITH | DF));
 	enum insn_status status;

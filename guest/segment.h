@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Segmentation: what a segment register makes of an effective address (SDM volume 3, chapter 3
+ * "Protected-Mode Memory Management" and sections 5.3 "Limit Checking" and 5.5.1; volume 1, section
+ * 3.3.7.1 "Canonical Addressing"). For operands that the processor has not looked at. Pure.
+ */
+#ifndef TV_SEGMENT_H
+#define TV_SEGMENT_H
+
+#include "types.h"
+#include "x86.h"
+
+/** Segment registers in the processor's numbering. */
+enum segment_register { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
+/** A segment register as in the VMCS. */
+struct segment {
+	u64 base;
+	u32 limit, ar; /* access rights, volume 3, table 25-2 */
+};
+
+/** Which rules hold. */
+enum segment_mode {
+	SEGMENT_PROTECTED, /* compatibility and virtual-8086 mode, too */
+	SEGMENT_REAL,	   /* real-address mode: a code segment can be read and written */
+	SEGMENT_64,	   /* 64-bit mode: neither limits nor types, but canonical addresses */
+};
+
+/** In 64-bit mode ES, CS, SS and DS have no base, whatever the register holds: use 0. */
+static inline bool segment_has_base(enum segment_mode mode, unsigned seg)
+{
+	return mode != SEGMENT_64 || seg >= SEG_FS;
+}
+
+/** The linear address. */
+static inline gva_t segment_linear(enum segment_mode mode, u64 base, u64 offset)
+{
+	return GVA(mode == SEGMENT_64 ? base + offset : (u32)(base + offset));
+}
+
+/** May the `len` bytes at `offset` be accessed? In 64-bit mode only the base counts. False: the
+ *  guest must see segment_vector() with error code 0. */
+bool segment_allows(enum segment_mode mode, const struct segment *s, u64 offset, u64 len,
+		    bool write);
+
+static inline u8 segment_vector(unsigned seg)
+{
+	return seg == SEG_SS ? SS_VECTOR : GP_VECTOR;
+}
+
+#endif

@@ -120,10 +120,12 @@ static bool element(const struct string_io *s)
 static enum exit_action string_io(struct vcpu *v, u64 qual)
 {
 	s64 step = vcpu_rflags(v) & X86_EFLAGS_DF ? -(s64)QUAL_SIZE(qual) : QUAL_SIZE(qual);
+	/* Single-stepping traps after each iteration. */
+	unsigned batch = vcpu_rflags(v) & X86_EFLAGS_TF ? 1 : STRING_BATCH;
 	struct string_io s;
 
 	begin(&s, v, qual);
-	for (unsigned n = 0; n < STRING_BATCH; n++) {
+	for (unsigned n = 0; n < batch; n++) {
 		if (QUAL_REP(qual) && !(v->gpr[REG_RCX] & s.mask))
 			return EXIT_ADVANCE;
 		if (!element(&s))
@@ -133,7 +135,10 @@ static enum exit_action string_io(struct vcpu *v, u64 qual)
 			return EXIT_ADVANCE;
 		add_masked(v, REG_RCX, s.mask, -1);
 	}
-	return v->gpr[REG_RCX] & s.mask ? EXIT_RETRY : EXIT_ADVANCE;
+	if (!(v->gpr[REG_RCX] & s.mask))
+		return EXIT_ADVANCE;
+	vcpu_complete_iteration(v);
+	return EXIT_RETRY;
 }
 
 /** A device may have asked for the end of the machine. */

@@ -199,6 +199,7 @@ static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 		break;
 	case INSN_AGAIN:
 		store_state(v, &st);
+		vcpu_complete_iteration(v);
 		break;
 	case INSN_FAULT:
 		break;

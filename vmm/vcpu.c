@@ -168,6 +168,12 @@ void vcpu_complete_rare(struct vcpu *v, u64 next_rip)
 		vcpu_set_rflags(v, rflags & ~X86_EFLAGS_RF);
 }
 
+void vcpu_complete_iteration(struct vcpu *v)
+{
+	vcpu_complete_rare(v, vcpu_rip(v));
+	vcpu_set_rflags(v, vcpu_rflags(v) | X86_EFLAGS_RF);
+}
+
 static void dump_segment(const char *name, u32 i)
 {
 	klog("  %-4s %04x base %016llx limit %08x ar %05x", name,

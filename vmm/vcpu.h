@@ -206,6 +206,12 @@ static inline void vcpu_complete_instruction(struct vcpu *v, u64 next_rip)
 		vmwrite_sure(GUEST_RIP, next_rip);
 }
 
+/** One iteration of a repeated string instruction was done, and RIP stays for the next one. Between
+ *  two of them the processor traps for RFLAGS.TF, and takes interrupts; either way RF is set in the
+ *  flags that it pushes, so that an instruction breakpoint does not fire again (SDM volume 3,
+ *  section 18.3.1.1). */
+void vcpu_complete_iteration(struct vcpu *v);
+
 /** Guest state by name on the console. */
 void vcpu_dump(struct vcpu *v);
 

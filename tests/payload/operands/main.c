@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory operands of instructions that a hypervisor emulates: INS and OUTS, and what moves data
- * between memory and a device's registers. Segments and canonical addresses: as if the processor
- * had done it all.
+ * between memory and a device's registers. Segments, canonical addresses and
+ * single-stepping: as if the processor had done it all.
  */
 #include "operands.h"
 
@@ -59,4 +59,5 @@ void payload_main(void)
 	case_run("limits", test_limits);
 	case_run("types", test_types);
 	case_run("device-to-segment", test_device_to_segment);
+	case_run("single-step", test_single_step);
 }

@@ -13,4 +13,7 @@ void test_limits(void);
 void test_types(void);
 void test_device_to_segment(void);
 
+/* step.c */
+void test_single_step(void);
+
 #endif

@@ -60,6 +60,7 @@ struct insn {
 	u8 base, index;	     /* 0-15, or INSN_NO_REG; 16 is RIP (of the next instruction) */
 	u8 scale;	     /* 0-3 */
 	bool rep, repne, lock;
+	bool cut; /* where insn_decode() refuses: for want of bytes after the last one */
 	s64 disp;
 	u64 imm; /* sign-extended where the instruction does that */
 };
@@ -68,7 +69,8 @@ struct insn {
 #define INSN_REG_RIP 16
 
 /** Decode. `bits` is 16, 32 or 64: the code segment's size. False: not an instruction that this
- *  decoder knows, a LOCK prefix where the processor raises #UD, or longer than `len` or 15. */
+ *  decoder knows, a LOCK prefix where the processor raises #UD, or longer than `len` (`cut`) or
+ *  15. */
 bool insn_decode(struct insn *in, const u8 *bytes, unsigned len, unsigned bits);
 
 /** The machine state the emulator works on. GPRs are in the processor's numbering (0 RAX, 1 RCX,

@@ -31,6 +31,7 @@ static u64 fetch(struct decoder *d, unsigned n)
 
 	if (n > d->len - d->pos) {
 		d->over = true;
+		d->in->cut = d->len < INSN_MAX_LEN;
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++)

@@ -18,6 +18,8 @@ struct emulation {
 	struct walk_regs regs;
 	u32 access;    /* WALK_USER or 0 */
 	unsigned bits; /* the code segment's size: 16, 32 or 64 */
+	unsigned len;  /* of `bytes`, the instruction and what is behind it */
+	u8 bytes[INSN_MAX_LEN];
 };
 
 static bool refuse(struct emulation *e, gva_t gva, enum walk_status status,
@@ -27,8 +29,8 @@ static bool refuse(struct emulation *e, gva_t gva, enum walk_status status,
 		event_page_fault(e->v, gva, out->pferr);
 	else
 		stop_unsupported(e->v,
-				 "a paging structure of its, or an operand across two pages, lies "
-				 "outside memory, at 0x%llx",
+				 "a paging structure of its, code, or an operand across two pages, "
+				 "lies outside memory, at 0x%llx",
 				 (unsigned long long)out->gpa.v);
 	return false;
 }
@@ -144,68 +146,98 @@ static void store_state(struct vcpu *v, const struct insn_state *st)
 		vcpu_set_rflags(v, st->rflags);
 }
 
-/** The bytes at RIP: as many as can be read. */
-static unsigned fetch(struct emulation *e, u8 bytes[INSN_MAX_LEN])
+/** `len` bytes of code at `at`, which are in one page. False: the guest must see the fault of a
+ * fetch, and will: its tables, or its code, are no longer what the processor went by. Or it has
+ * ended. */
+static bool fetch(struct emulation *e, u64 at, u8 *bytes, unsigned len)
 {
-	struct vcpu *v = e->v;
-	gva_t at = GVA(vcpu_rip(v) + (e->bits == 64 ? 0 : vmcs_readl(GUEST_CS_BASE)));
-	unsigned len = INSN_MAX_LEN, in_page = (unsigned)(PAGE_SIZE - (at.v & ~PAGE_MASK));
+	const struct gmem *mem = &e->v->machine->pc.mem;
 	struct walk_result out;
+	enum walk_status status;
 	gva_t fault;
 
-	if (guest_virt_read(&v->machine->pc.mem, &e->regs, at, bytes, len, e->access | WALK_FETCH,
-			    &out, &fault) == WALK_OK)
-		return len;
-	/* The instruction may end before the page that is not there. */
-	len = MIN(len, in_page);
-	if (guest_virt_read(&v->machine->pc.mem, &e->regs, at, bytes, len, e->access | WALK_FETCH,
-			    &out, &fault) == WALK_OK)
-		return len;
-	return 0;
+	if (e->bits == 64 && !is_canonical(at)) {
+		event_gp(e->v);
+		return false;
+	}
+	status = guest_virt_read(mem, &e->regs, GVA(at), bytes, len, e->access | WALK_FETCH, &out,
+				 &fault);
+	return status == WALK_OK || refuse(e, fault, status, &out);
 }
 
-static enum exit_action stop_on_insn(struct vcpu *v, gpa_t gpa, const u8 *bytes, unsigned len)
+enum fetched {
+	FETCHED,
+	NOT_FETCHED, /* fetch() said no */
+	NOT_KNOWN,   /* it was read, and not understood */
+};
+
+/** The instruction at RIP. Of a second page it is looked at what the instruction needs. */
+static enum fetched fetch_insn(struct emulation *e, struct insn *in)
+{
+	const u64 at = vcpu_rip(e->v) + (e->bits == 64 ? 0 : vmcs_readl(GUEST_CS_BASE));
+	unsigned in_page = (unsigned)(PAGE_SIZE - (at & ~PAGE_MASK));
+
+	e->len = MIN(INSN_MAX_LEN, in_page);
+	if (!fetch(e, at, e->bytes, e->len))
+		return NOT_FETCHED;
+	if (insn_decode(in, e->bytes, e->len, e->bits))
+		return FETCHED;
+	if (!in->cut)
+		return NOT_KNOWN;
+	if (!fetch(e, at + in_page, e->bytes + in_page, INSN_MAX_LEN - in_page))
+		return NOT_FETCHED;
+	e->len = INSN_MAX_LEN;
+	return insn_decode(in, e->bytes, e->len, e->bits) ? FETCHED : NOT_KNOWN;
+}
+
+static enum exit_action stop_on_insn(const struct emulation *e, gpa_t gpa)
 {
 	char hex[3 * INSN_MAX_LEN + 1] = "";
 
-	for (unsigned i = 0; i < len; i++)
-		fmt_snprintf(hex + 3 * i, 4, "%02x ", bytes[i]);
-	return stop_unsupported(v,
+	for (unsigned i = 0; i < e->len; i++)
+		fmt_snprintf(hex + 3 * i, 4, "%02x ", e->bytes[i]);
+	return stop_unsupported(e->v,
 				"it accessed 0x%llx, where no memory is, by an instruction "
 				"that is not emulated: %s",
-				(unsigned long long)gpa.v, len ? hex : "(not readable)");
+				(unsigned long long)gpa.v, hex);
+}
+
+/** False: not emulated in this form. */
+static bool execute(struct emulation *e, const struct insn *in)
+{
+	const struct insn_mem_ops ops = {
+		.read = mem_read, .write = mem_write, .refuse = violation, .ctx = e};
+	struct insn_state st;
+
+	load_state(e, in, &st);
+	switch (insn_emulate(in, &st, &ops)) {
+	case INSN_DONE:
+		store_state(e->v, &st);
+		vcpu_complete_instruction(e->v, st.rip);
+		break;
+	case INSN_AGAIN:
+		store_state(e->v, &st);
+		vcpu_complete_iteration(e->v);
+		break;
+	case INSN_FAULT:
+		break;
+	case INSN_UNHANDLED:
+		return false;
+	}
+	return true;
 }
 
 static enum exit_action emulate_mmio(struct vcpu *v, gpa_t gpa)
 {
 	struct emulation e = {
 		.v = v, .access = vcpu_cpl() == 3 ? WALK_USER : 0, .bits = vcpu_code_bits(v)};
-	const struct insn_mem_ops ops = {
-		.read = mem_read, .write = mem_write, .refuse = violation, .ctx = &e};
-	u8 bytes[INSN_MAX_LEN];
+	enum fetched fetched;
 	struct insn in;
-	struct insn_state st;
 
 	vcpu_walk_regs(v, &e.regs);
-	unsigned len = fetch(&e, bytes);
-
-	if (!len || !insn_decode(&in, bytes, len, e.bits))
-		return stop_on_insn(v, gpa, bytes, len);
-	load_state(&e, &in, &st);
-	switch (insn_emulate(&in, &st, &ops)) {
-	case INSN_DONE:
-		store_state(v, &st);
-		vcpu_complete_instruction(v, st.rip);
-		break;
-	case INSN_AGAIN:
-		store_state(v, &st);
-		vcpu_complete_iteration(v);
-		break;
-	case INSN_FAULT:
-		break;
-	case INSN_UNHANDLED:
-		return stop_on_insn(v, gpa, bytes, len);
-	}
+	fetched = fetch_insn(&e, &in);
+	if (fetched == NOT_KNOWN || (fetched == FETCHED && !execute(&e, &in)))
+		return stop_on_insn(&e, gpa);
 	v->requests |= REQ_EVENT | REQ_DEADLINE;
 	return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
 }

@@ -267,6 +267,32 @@ static void refusals(void **state)
 	assert_int_equal(in.len, 15);
 }
 
+/** Is what is missing behind `len` bytes the reason to refuse them? */
+static bool cut(const u8 *code, unsigned len)
+{
+	struct insn in;
+
+	assert_false(insn_decode(&in, code, len, 64));
+	return in.cut;
+}
+
+static void instructions_that_are_cut(void **state)
+{
+	static const u8 mov[] = {0x66, 0x41, 0xc7, 0x84, 0x24, 1, 2, 3, 4, 5, 6};
+	u8 prefixes[INSN_MAX_LEN];
+	struct insn in;
+
+	(void)state;
+	for (unsigned len = 0; len < sizeof(mov); len++)
+		assert_true(cut(mov, len));
+	assert_true(insn_decode(&in, mov, sizeof(mov), 64) && !in.cut);
+	/* Complete, and not known; more than the processor takes. */
+	assert_false(cut(CODE(0x0f, 0x0b)) || cut(CODE(0xf0, 0x89, 0x07)));
+	memset(prefixes, 0x66, sizeof(prefixes));
+	assert_true(cut(prefixes, INSN_MAX_LEN - 1));
+	assert_false(cut(prefixes, INSN_MAX_LEN));
+}
+
 static void lock_prefix(void **state)
 {
 	(void)state;
@@ -679,6 +705,7 @@ int main(void)
 		cmocka_unit_test(addresses_64),
 		cmocka_unit_test(byte_registers),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(instructions_that_are_cut),
 		cmocka_unit_test(lock_prefix),
 		cmocka_unit_test(device_accesses),
 		cmocka_unit_test(faults_change_nothing),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory operands of instructions that a hypervisor emulates: INS and OUTS, and what moves data
- * between memory and a device's registers. Segments, canonical addresses and
+ * between memory and a device's registers. Segments, canonical addresses, pages that went away, and
  * single-stepping: as if the processor had done it all.
  */
 #include "operands.h"
@@ -60,4 +60,5 @@ void payload_main(void)
 	case_run("types", test_types);
 	case_run("device-to-segment", test_device_to_segment);
 	case_run("single-step", test_single_step);
+	case_run("stale-code", test_stale_code);
 }

@@ -16,4 +16,7 @@ void test_device_to_segment(void);
 /* step.c */
 void test_single_step(void);
 
+/* stale.c */
+void test_stale_code(void);
+
 #endif

@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
+#include "vmxon.h"
 
 static void queue(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 {
@@ -151,6 +152,17 @@ void event_page_fault(struct vcpu *v, gva_t gva, u32 error)
 	} else {
 		event_exception_error(v, PF_VECTOR, error);
 	}
+}
+
+void event_emulated_page_fault(struct vcpu *v, gva_t gva, u32 error)
+{
+	struct machine *m = v->machine;
+
+	if (m->controls.own_tables)
+		m->paging->ops->invlpg(m->paging, v->index, vcpu_own_walk_regs(v), gva);
+	else
+		vmx_flush_address(m, gva);
+	event_page_fault(v, gva, error);
 }
 
 /** Section 27.7.3: an injected interrupt would swallow a single-step trap that is due. To be asked

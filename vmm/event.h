@@ -17,6 +17,11 @@ enum exit_action event_ud(struct vcpu *v);
 /** #PF: sets CR2. */
 void event_page_fault(struct vcpu *v, gva_t gva, u32 error);
 
+/** #PF of an access that was made in the guest's name, where the guest's tables forbid it. Like one
+ *  of the processor's own it makes it forget what is cached of `gva`, which is canonical (SDM
+ * volume 3, section 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */
+void event_emulated_page_fault(struct vcpu *v, gva_t gva, u32 error);
+
 /** After an exit: put back what the exit cut short (IDT-vectoring information), unless the handler
  *  queued something that takes its place. */
 void event_replay(struct vcpu *v);

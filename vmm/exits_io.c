@@ -107,7 +107,7 @@ static bool element(const struct string_io *s)
 	case WALK_OK:
 		return true;
 	case WALK_FAULT:
-		event_page_fault(v, fault, out.pferr);
+		event_emulated_page_fault(v, fault, out.pferr);
 		return false;
 	case WALK_NOT_RAM:
 		break;

@@ -26,7 +26,7 @@ static bool refuse(struct emulation *e, gva_t gva, enum walk_status status,
 		   const struct walk_result *out)
 {
 	if (status == WALK_FAULT)
-		event_page_fault(e->v, gva, out->pferr);
+		event_emulated_page_fault(e->v, gva, out->pferr);
 	else
 		stop_unsupported(e->v,
 				 "a paging structure of its, code, or an operand across two pages, "

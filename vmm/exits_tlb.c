@@ -50,7 +50,7 @@ static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
 	status = guest_virt_read(&v->machine->pc.mem, vcpu_own_walk_regs(v), gva, d, sizeof(*d),
 				 WALK_READ, &out, &fault);
 	if (status == WALK_FAULT)
-		event_page_fault(v, fault, out.pferr);
+		event_emulated_page_fault(v, fault, out.pferr);
 	else if (status == WALK_NOT_RAM)
 		stop_unsupported(v, "INVPCID with a descriptor outside memory, at 0x%llx",
 				 (unsigned long long)out.gpa.v);

@@ -21,5 +21,5 @@ def test_the_payload_passes(run, paging, cpu):
     got = run(paging=paging, engine="bochs", cpu=cpu, timeout=300, mem=64,
               kernel=BUILD / "payload" / "operands.elf", options="poll_ms=0")
     assert re.findall(r"^FAIL .*$", got.serial, re.MULTILINE) == []
-    assert re.findall(r"^PASS (.*)$", got.serial, re.MULTILINE) == CASES and len(CASES) == 7
+    assert re.findall(r"^PASS (.*)$", got.serial, re.MULTILINE) == CASES and len(CASES) == 8
     assert (got.last_run["outcome"], got.last_run["exit_code"]) == ("debug-exit", 0)

@@ -61,4 +61,5 @@ void payload_main(void)
 	case_run("device-to-segment", test_device_to_segment);
 	case_run("single-step", test_single_step);
 	case_run("stale-code", test_stale_code);
+	case_run("stale-data", test_stale_data);
 }

@@ -18,5 +18,6 @@ void test_single_step(void);
 
 /* stale.c */
 void test_stale_code(void);
+void test_stale_data(void);
 
 #endif

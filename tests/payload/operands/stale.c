@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pages that went away without an INVLPG. A processor may go on by what it has cached; a hypervisor
- * that emulates an instruction looks at the tables, and finds that it cannot read its bytes. The
- * guest must see the page fault.
+ * that emulates an instruction looks at the tables, and finds that it cannot read its bytes, or its
+ * operand. The guest must see the page fault, and what is cached must be forgotten with it.
  */
 #include "operands.h"
 
@@ -86,4 +86,34 @@ void test_stale_code(void)
 	/* One that ends before needs nothing of it. */
 	memcpy(frame[0] + PAGE_SIZE - sizeof(look), look, sizeof(look));
 	check(run(WINDOW + PAGE_SIZE - sizeof(look)) == NO_FAULT, "a page that is not needed");
+}
+
+static u8 byte_at(u64 at)
+{
+	return *(volatile u8 *)at;
+}
+
+void test_stale_data(void)
+{
+	set_up();
+	memset(frame[0], 0x10, PAGE_SIZE);
+	memset(frame[1], 0x11, PAGE_SIZE);
+	for (unsigned i = 0; i < 4; i++) {
+		u64 port = COM1_SCRATCH, device = IOAPIC_REGSEL;
+		s64 vector;
+
+		set_entry(0, (u64)frame[0] | BITS);
+		invlpg(WINDOW);
+		check(byte_at(WINDOW) == 0x10, "the wrong page");
+		set_entry(0, 0);
+		vector = i % 2 ? TRY("cmpsb", ::"S"(device), "D"(WINDOW)
+				     : "memory")
+			       : TRY("outsb", ::"S"(WINDOW), "d"(port)
+				     : "memory");
+		check(vector == PF_VECTOR && read_cr2() == WINDOW && fault.error == 0,
+		      "%u: vector %ld, CR2 0x%lx, error code 0x%lx", i, (long)vector,
+		      (unsigned long)read_cr2(), (unsigned long)fault.error);
+		set_entry(0, (u64)frame[1] | BITS);
+		check(byte_at(WINDOW) == 0x11, "%u: the page of before the fault", i);
+	}
 }

@@ -147,6 +147,26 @@ static enum fold fold(const struct fault *f)
 	return f->pferr & PFERR_PK ? FOLD_KEY : FOLD_READ_ONLY;
 }
 
+/** Must the hypervisor make this write? With CR0.WP=0 the supervisor writes implicitly, to a
+ * descriptor, for an instruction that needs the same page as the user's: folding the page for one
+ *  access takes it from the other, over and over. */
+static bool folds_again(const struct fault *f)
+{
+	if (fold(f) == FOLD_NOTHING || !(f->access & WALK_IMPLICIT))
+		return false;
+	/* If it cannot make the write, the page is folded the next time. */
+	f->vc->folded = !f->vc->folded || f->vc->folded_gva != f->gva;
+	f->vc->folded_gva = f->gva;
+	return !f->vc->folded;
+}
+
+static enum paging_verdict emulate(struct fault *f, u64 gfn)
+{
+	f->out->gpa = GPA(gfn << PAGE_SHIFT | (f->gva & ~PAGE_MASK));
+	count(f->s, SHADOW_EMULATED);
+	return PAGING_EMULATE;
+}
+
 /** `entry` lets the access pass: map the frame at `ref`, in a page table. */
 static enum paging_verdict map_small(struct fault *f, u32 ref, u64 entry, u64 gfn)
 {
@@ -159,14 +179,13 @@ static enum paging_verdict map_small(struct fault *f, u32 ref, u64 entry, u64 gf
 	if (!frames_find(s, gfn, &t))
 		return mmio(f, gfn);
 	if ((*t.list & HEAD_PROTECTED) && f->access & WALK_WRITE) {
-		if (!(f->access & WALK_USER) && watch_emulates(s, gfn)) {
-			f->out->gpa = GPA(gfn << PAGE_SHIFT | (f->gva & ~PAGE_MASK));
-			count(s, SHADOW_EMULATED);
-			return PAGING_EMULATE;
-		}
+		if (!(f->access & WALK_USER) && watch_emulates(s, gfn))
+			return emulate(f, gfn);
 		unprotect_frame(s, gfn, t.list);
 		f->outcome = SHADOW_WRITE_PROTECT;
 	}
+	if (role.wp0 && folds_again(f))
+		return emulate(f, gfn);
 	spte = t.hpa | (role.wp0 || role.direct
 				? compose_leaf(role, 1, role.direct ? role_entry(role) : entry,
 					       frames_types(s, &t, gfn), fold(f))
@@ -184,6 +203,8 @@ static enum paging_verdict map_large(struct fault *f, u32 ref, u64 entry, u64 gf
 	union role role = page_of_ref(s, ref)->role;
 	u64 e = role.direct ? role_entry(role) : entry;
 
+	if (role.wp0 && folds_again(f))
+		return emulate(f, gfn);
 	return put(f, ref, t->hpa | compose_leaf(role, 2, e, frames_types(s, t, gfn), fold(f)),
 		   entry, t);
 }

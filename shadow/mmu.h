@@ -172,6 +172,8 @@ struct shadow_vcpu {
 	u64 nr_flushed;
 	u8 spurious; /* faults in a row for which nothing was missing, at spurious_gva */
 	u64 spurious_gva;
+	bool folded; /* for an implicit write at folded_gva, the last one */
+	u64 folded_gva;
 };
 
 enum shadow_flush { FLUSH_NOTHING, FLUSH_ADDRESS, FLUSH_ALL };

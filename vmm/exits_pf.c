@@ -28,7 +28,9 @@ enum exit_action handle_page_fault(struct vcpu *v)
 	case PAGING_MMIO:
 		return access_mmio(v, f.gpa, pferr & PFERR_FETCH);
 	case PAGING_EMULATE:
-		return emulate_table_write(v, gva, f.gpa);
+		if (!emulate_write(v, gva, f.gpa))
+			vcpu_undo_nmi_unblocking(v, vmcs_read32(VM_EXIT_INTR_INFO));
+		return EXIT_RETRY;
 	case PAGING_LOST_TABLE:
 		return stop_on_paging(v, f.gpa);
 	case PAGING_BROKEN:

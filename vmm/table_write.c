@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Two kinds of writes by the supervisor.
+ *
  * The store with which a kernel writes a page-table entry: MOV of a whole quadword, from a register
  * or immediate. Nothing else is emulated. What reads and writes (XCHG, or anything with LOCK) has
  * to be one access for the other processors, and only the guest's can make it.
+ *
+ * And the accessed flag of a descriptor, which the processor sets while ring 3 loads a segment.
  */
 #include "table_write.h"
 
@@ -13,6 +17,15 @@
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
+
+#define DR7_ENABLED 0xffu
+
+/* SDM volume 3, figure 3-8 "Segment Descriptor": in byte 5. */
+#define DESCRIPTOR_BYTES 8u
+#define DESCRIPTOR_TYPE_BYTE 5u
+#define DESCRIPTOR_ACCESSED BIT(0)
+#define DESCRIPTOR_CODE_OR_DATA BIT(4)
+#define DESCRIPTOR_PRESENT BIT(7)
 
 /** The instruction at RIP, as the processor can have fetched it: where that is all in one page. */
 static bool decode(struct vcpu *v, struct insn *in)
@@ -55,19 +68,61 @@ static bool is_store(struct vcpu *v, const struct insn *in, gva_t gva)
 	       operand(v, in) == gva.v;
 }
 
-enum exit_action emulate_table_write(struct vcpu *v, gva_t gva, gpa_t gpa)
+static bool emulate_store(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
-	struct paging *p = v->machine->paging;
 	struct insn in;
 	u64 value;
 
-	/* Perhaps it is not an instruction's write but that of an event's delivery. */
-	if (vcpu_idt_vectoring(v) & INTR_INFO_VALID || !decode(v, &in) || !is_store(v, &in, gva)) {
-		p->ops->unprotect(p, gpa);
-		return EXIT_RETRY;
-	}
+	/* The guest's breakpoints are the processor's to match. */
+	if (vmcs_readl(GUEST_DR7) & DR7_ENABLED || !decode(v, &in) || !is_store(v, &in, gva))
+		return false;
 	value = in.src == OPND_IMM ? in.imm : vcpu_reg(v, in.src_reg);
 	machine_phys_write(v->machine, gpa, &value, sizeof(value));
 	vcpu_complete_instruction(v, vcpu_rip(v) + in.len);
-	return EXIT_RETRY;
+	return true;
+}
+
+/** The descriptor at or around `gva` in the table whose base and limit are in these fields: the
+ *  offset from `gva` to its byte with the type. False: `gva` is not in the table. */
+static bool find_descriptor(gva_t gva, u32 base_field, u32 limit_field, s64 *offset)
+{
+	u64 base = vmcs_readl(base_field), at = gva.v - base;
+
+	*offset = (s64)(DESCRIPTOR_TYPE_BYTE - at % DESCRIPTOR_BYTES);
+	return at <= vmcs_read32(limit_field);
+}
+
+/** Ring 3 loads a segment, of which all is checked: what is left is to set its descriptor's
+ *  accessed flag. With that set the instruction, made once more, has nothing to write. */
+static void set_accessed(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	struct machine *m = v->machine;
+	s64 offset;
+	u8 *type;
+
+	if (!find_descriptor(gva, GUEST_GDTR_BASE, GUEST_GDTR_LIMIT, &offset) &&
+	    !find_descriptor(gva, GUEST_LDTR_BASE, GUEST_LDTR_LIMIT, &offset))
+		return;
+	gpa.v += (u64)offset;
+	type = ((gva.v + (u64)offset) ^ gva.v) & PAGE_MASK ? NULL : gmem_ptr(&m->pc.mem, gpa, 1);
+	if (!type || (*type & (DESCRIPTOR_CODE_OR_DATA | DESCRIPTOR_PRESENT)) !=
+			     (DESCRIPTOR_CODE_OR_DATA | DESCRIPTOR_PRESENT))
+		return;
+	__atomic_fetch_or(type, DESCRIPTOR_ACCESSED, __ATOMIC_SEQ_CST);
+	m->paging->ops->wrote(m->paging, gpa, 1);
+}
+
+bool emulate_write(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	struct paging *p = v->machine->paging;
+
+	/* Perhaps it is not an instruction's write but that of an event's delivery. */
+	if (!(vcpu_idt_vectoring(v) & INTR_INFO_VALID)) {
+		if (vcpu_cpl() == 3)
+			set_accessed(v, gva, gpa);
+		else if (emulate_store(v, gva, gpa))
+			return true;
+	}
+	p->ops->unprotect(p, gpa);
+	return false;
 }

@@ -175,7 +175,7 @@ def test_invalidation(run, paging, cpu, off, words):
               options="poll_ms=0" + (f" features-={off}" if off else ""))
     assert re.findall(r"^FAIL .*$", got.serial, re.MULTILINE) == []
     cases = re.findall(r'case_run\("([a-z0-9-]+)"', (ROOT / "tests/payload/tlb/main.c").read_text())
-    assert re.findall(r"^PASS (.*)$", got.serial, re.MULTILINE) == cases and len(cases) == 12
+    assert re.findall(r"^PASS (.*)$", got.serial, re.MULTILINE) == cases and len(cases) == 13
     assert (got.last_run["outcome"], got.last_run["exit_code"]) == ("debug-exit", 0)
 
 

@@ -258,7 +258,10 @@ bool flags_set(const struct oracle *o, const struct vcpu *v, const struct access
 static bool was_so_earlier(const struct pending *a, const struct outcome *seen)
 {
 	for (unsigned i = 0; i < MIN(a->nr_earlier, ARRAY_SIZE(a->earlier)); i++) {
-		if (seen->kind != OUTCOME_ALLOWED && same_outcome(&a->earlier[i], seen))
+		/* What the processor itself allows is judged by its caches. */
+		if (seen->kind == OUTCOME_ALLOWED && !seen->emulated)
+			break;
+		if (same_outcome(&a->earlier[i], seen))
 			return true;
 	}
 	return false;

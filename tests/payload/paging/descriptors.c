@@ -6,6 +6,12 @@
 #include "lib/mem.h"
 
 #define USER ACCESS_USER
+
+struct table_register {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
 #define DONE_VECTOR 0x40
 
 /** An access that the processor makes by itself, to a user page, under SMAP and with RFLAGS.AC: AC
@@ -92,10 +98,35 @@ void test_folded_smap(void)
 	say_count("folded-smap");
 }
 
-struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
+/** A page that the user may read and execute holds the instruction and the descriptor that it
+ * loads. The processor sets the descriptor's accessed flag, which with CR0.WP=0 it may: one
+ * instruction needs the page both as the user's and writable. */
+void test_folded_descriptor(void)
+{
+	static const u8 load_ds[] = {0xb8, 0, 0, 0, 0, 0x8e, 0xd8, 0xc3}; /* MOV EAX; MOV DS; RET */
+	struct table_register old, new;
+	u64 frame, *descriptor;
+	struct world w;
+
+	world_enter_64(&w);
+	frame = leads_to(&w, w.slot[1]);
+	__asm__ volatile("sgdt %0" : "=m"(old));
+	new = (struct table_register){(u16)(old.limit + 8), w.window + PAGE_SIZE / 2};
+	memcpy((void *)frame, load_ds, sizeof(load_ds));
+	((u8 *)frame)[1] = (u8)((old.limit + 1) | 3);
+	memcpy((void *)(frame + PAGE_SIZE / 2), (const void *)old.base, old.limit + 1u);
+	descriptor = (u64 *)(frame + PAGE_SIZE / 2 + old.limit + 1);
+	*descriptor = 0x00cff2000000ffff; /* data of ring 3, not accessed */
+	*(u64 *)w.slot[1] &= ~PTE_W;
+	write_cr0(w.c.cr0 & ~X86_CR0_WP);
+	invlpg(w.window);
+	__asm__ volatile("lgdt %0" ::"m"(new));
+	check_result("load", access_now(ACCESS_FETCH | USER, w.window, 0), NO_VECTOR, 0, 0);
+	__asm__ volatile("lgdt %0\n\tmov %1, %%ds" ::"m"(old), "r"(SELECTOR_DATA));
+	check(*descriptor == 0x00cff3000000ffff, "descriptor 0x%lx", (unsigned long)*descriptor);
+	world_leave();
+	say_count("folded-descriptor");
+}
 
 /** The interrupt table, copied so that the gate of DONE_VECTOR is the window's first. */
 static void idt_into_window(const struct world *w, u64 frame, struct table_register *new)

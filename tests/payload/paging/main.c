@@ -40,6 +40,7 @@ static const struct paging_case {
 	{"stack", test_stack},
 	{"double-fault", test_double_fault},
 	{"folded-smap", test_folded_smap},
+	{"folded-descriptor", test_folded_descriptor},
 	{"descriptors", test_descriptors},
 	{"mmio", test_mmio},
 	{"writers", test_writers},

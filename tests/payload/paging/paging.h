@@ -347,6 +347,7 @@ void test_pkeys(void);
 /* descriptors.c */
 void test_double_fault(void);
 void test_folded_smap(void);
+void test_folded_descriptor(void);
 void test_descriptors(void);
 
 #endif

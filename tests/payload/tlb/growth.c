@@ -44,6 +44,11 @@ enum store {
 };
 
 /** What the handler does with the next fault, and what it has seen. */
+#define write_dr(n, value) __asm__ volatile("mov %0, %%dr" #n ::"r"((u64)(value)))
+#define DR6_NONE 0xffff0ff0u
+#define DR7_NONE BIT(10)
+#define DR7_WRITES_OF_8 (DR7_NONE | BIT(0) | 9u << 16) /* by register 0 */
+
 static volatile struct {
 	enum store how;
 	u64 *entry; /* of the first page */
@@ -218,6 +223,36 @@ void test_growth(void)
 		check_exits(how);
 		end();
 	}
+	wrmsr(MSR_EFER, efer);
+}
+
+static volatile unsigned breakpoints;
+
+static void on_breakpoint(struct trap_frame *f)
+{
+	(void)f;
+	breakpoints++;
+	write_dr(6, DR6_NONE);
+}
+
+/** Each store of a new entry is watched, by a debug register. */
+void test_growth_breakpoints(void)
+{
+	u64 efer = enable_nx();
+
+	clear(table[0]);
+	trap_set(DB_VECTOR, on_breakpoint);
+	begin(BY_MOV, table[0], FIRST);
+	breakpoints = 0;
+	for (unsigned page = 0; page < PAGES; page++) {
+		write_dr(0, (u64)&table[0][page]);
+		write_dr(7, DR7_WRITES_OF_8);
+		grow(page);
+		write_dr(7, DR7_NONE);
+		check(breakpoints == page + 1, "page %u: %u breakpoints", page, breakpoints);
+	}
+	end();
+	trap_set(DB_VECTOR, NULL);
 	wrmsr(MSR_EFER, efer);
 }
 

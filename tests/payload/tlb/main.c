@@ -347,6 +347,7 @@ void payload_main(void)
 	case_run("entry-by-movs", test_entry_by_movs);
 	case_run("entries-of-two-tables", test_entries_of_two_tables);
 	case_run("growth", test_growth);
+	case_run("growth-breakpoints", test_growth_breakpoints);
 	case_run("growth-two-ways", test_growth_two_ways);
 	case_run("growth-over", test_growth_over);
 	case_run("pat", test_pat);

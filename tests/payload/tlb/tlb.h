@@ -12,8 +12,10 @@
 void use_table(unsigned n, const u64 *table);
 
 /* growth.c: a page table that grows by a fault a page, in all the ways to write its entries; one
- * that is reached, or written, by a second way; one that is taken down. */
+ * whose entries debug registers watch; one that is reached, or written, by a second way; one that
+ * is taken down. */
 void test_growth(void);
+void test_growth_breakpoints(void);
 void test_growth_two_ways(void);
 void test_growth_over(void);
 

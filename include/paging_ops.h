@@ -58,8 +58,9 @@ enum paging_verdict {
 	PAGING_BROKEN,	   /* a state that cannot be: stop the guest */
 	PAGING_REFLECT,	   /* the guest's own tables forbid it: it must see a page fault */
 	PAGING_LOST_TABLE, /* a paging structure of the guest's lies where no memory is */
-	PAGING_EMULATE,	   /* a write to a table of the guest's: emulate it, and say so to wrote();
-			    * or, if that cannot be, unprotect() and let the guest try again */
+	PAGING_EMULATE,	   /* the supervisor's write, to a table of the guest's or, in ring 3, of a
+			    * descriptor's accessed flag: emulate it, and say so to wrote(); or, if
+			    * that cannot be, unprotect() and let the guest try again */
 };
 
 /** More about the verdict on a page fault. */

@@ -10,7 +10,7 @@ import pytest
 
 from bench import compare, jobs, machines, results, table
 from conftest import ROOT
-from tallyvisor import cli, comparison, outcome, paging
+from tallyvisor import cli, comparison, outcome, paging, program
 from tallyvisor.errors import UsageError
 from tallyvisor.session import Result
 
@@ -223,7 +223,7 @@ def test_every_run_must_have_ended_well(tmp_path):
     stats_json(out, ("ept", "halted"), ("shadow", "poweroff"))
     assert len(machines.entries(out, "compare", 1)) == 2
     with pytest.raises(UsageError, match="could not be started"):  # of an earlier run
-        machines.entries(out, "compare", cli.EXIT_USAGE)
+        machines.entries(out, "compare", program.EXIT_USAGE)
     stats_json(out, ("ept", "panic"), ("shadow", "poweroff"))
     with pytest.raises(UsageError, match="ept: the guest ended by panic"):
         machines.entries(out, "compare", 1)

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tallyvisor import bochs, paging, stats
+from tallyvisor import bochs, paging, program, stats
 from tallyvisor.errors import UsageError
 
 from . import machines, results, table
@@ -57,9 +57,9 @@ def run_mode(args: argparse.Namespace, mode: str, image: Path, disk: Path,
         raise UsageError(f"{mode}: {error}; see {out}/serial.log") from None
 
 
-def compare(args: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> int:
     build = Path(args.build)
-    out = Path(args.out) if args.out else build / "bench"
+    out = machines.out_directory(args, "bench")
     modes = [machines.BARE] + [paging.find(word).word for word in args.modes.split()
                                if word != machines.BARE]
     image = machines.find_kernel(args.kernel, build, say)
@@ -79,15 +79,12 @@ def compare(args: argparse.Namespace) -> None:
     if kvm:
         print(f"\nKVM: {kvm['source']}.")
     print(f"\nAll figures: {out}/bench.json")
+    return 0
 
 
 def main() -> int:
-    try:
-        compare(parser().parse_args())
-    except UsageError as error:
-        say(str(error))
-        return 2
-    return 0
+    args = parser().parse_args()
+    return program.finish(lambda: compare(args), say, args.out or args.build)
 
 
 if __name__ == "__main__":

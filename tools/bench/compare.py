@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tallyvisor import comparison, stats
+from tallyvisor import comparison, program, stats
 from tallyvisor.errors import UsageError
 
 from . import jobs, machines, results, table
@@ -36,10 +36,10 @@ def figures_of(log: str, out: Path, mode: str) -> results.Figures:
         raise UsageError(f"{mode}: {error}; see {out}/serial.log") from None
 
 
-def compare(args: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> int:
     started = time.monotonic()
     build = Path(args.build)
-    out = Path(args.out) if args.out else build / "compare"
+    out = machines.out_directory(args, COMPARE)
     image = machines.find_kernel(args.kernel, build, say)
     disk = machines.make_initrd(build, out)
     say(f"bare, and under Tallyvisor with paging={COMPARE}, side by side; kernel {image}")
@@ -57,18 +57,12 @@ def compare(args: argparse.Namespace) -> None:
     print("\n".join(table.side_by_side(bare, modes)))
     print("\n".join(["", *(comparison.find(log) or [comparison.why_not(log)])]))
     print(f"\nAll figures: {out}/compare.json; {time.monotonic() - started:.0f} s")
+    return 0
 
 
 def main() -> int:
-    try:
-        compare(parser().parse_args())
-    except UsageError as error:
-        say(str(error))
-        return 2
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    return 0
+    args = parser().parse_args()
+    return program.finish(lambda: compare(args), say, args.out or args.build)
 
 
 if __name__ == "__main__":

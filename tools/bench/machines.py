@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tallyvisor import bochs, cli, kernel, outcome
+from tallyvisor import bochs, kernel, outcome, program
 from tallyvisor.errors import UsageError
 
 from . import initrd, smallkernel
@@ -57,6 +57,16 @@ def find_kernel(word: str, build: Path, say: smallkernel.Say) -> Path:
     return Path(word)
 
 
+def out_directory(args: argparse.Namespace, name: str) -> Path:
+    """Where the figures go: made before anything else is done, for it may not be possible.
+
+    name  within the build directory, unless the user chose another
+    """
+    out = Path(args.out) if args.out else Path(args.build) / name
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
 def command_line(args: argparse.Namespace) -> str:
     base = SMALL_CMDLINE if args.kernel == "small" else CMDLINE
     return f"{base} {args.cmdline}".strip()
@@ -64,12 +74,11 @@ def command_line(args: argparse.Namespace) -> str:
 
 def make_initrd(build: Path, out: Path) -> Path:
     """The initramfs with the workloads, in `out`."""
-    program = build / "bench" / "guest" / "bench"
-    if not program.exists():
-        raise UsageError(f"{program} is missing: run make bench")
-    out.mkdir(parents=True, exist_ok=True)
+    workloads = build / "bench" / "guest" / "bench"
+    if not workloads.exists():
+        raise UsageError(f"{workloads} is missing: run make bench")
     disk = out / "initrd.img"
-    disk.write_bytes(initrd.build(program))
+    disk.write_bytes(initrd.build(workloads))
     return disk
 
 
@@ -87,7 +96,7 @@ def entries(out: Path, mode: str, status: int) -> list[dict]:
 
     status  the runner's exit status
     """
-    if status == cli.EXIT_USAGE or not (out / "stats.json").exists():
+    if status == program.EXIT_USAGE or not (out / "stats.json").exists():
         raise UsageError(f"{mode}: the machine could not be started")
     runs = json.loads((out / "stats.json").read_text())["runs"]
     for run in runs:

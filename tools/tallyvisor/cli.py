@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import bochs, grub, i386, image, initramfs, kernel, outcome, paging, qemu, session, stats
+from . import (bochs, grub, i386, image, initramfs, kernel, outcome, paging, program, qemu, session,
+               stats)
 from .errors import UsageError
 from .machine import Machine, Spec
 
@@ -19,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EXIT_CODES = {outcome.POWEROFF: 0, session.TIMEOUT: 3, outcome.REFUSED: 4,
               outcome.HYPERVISOR_PANIC: 5, outcome.FIRMWARE_FAULT: 6, session.LOST: 6,
-              session.STOPPED: 130}
-EXIT_OTHER, EXIT_USAGE = 1, 2
+              session.STOPPED: program.EXIT_STOPPED}
+EXIT_OTHER = 1
 
 SENTENCES = {
     outcome.POWEROFF: "guest powered off",
@@ -327,14 +328,4 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except UsageError as error:
-        say(str(error))
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        say("stopped before the machine ran")
-        return EXIT_CODES[session.STOPPED]
-    except OSError as error:
-        say(f"{error.filename or args.out}: {error.strerror}: make room, or choose another OUT=")
-        return EXIT_USAGE
+    return program.finish(lambda: run(args), say, args.out)

@@ -3,6 +3,7 @@
 status. No machine is started, or a script stands for the one that starts it."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -44,3 +45,94 @@ def test_a_directory_that_cannot_be(tool, tmp_path, module, out):
     assert status == 2 and len(said) == 1
     assert out in said[0] and "choose another OUT=" in said[0]
     assert (tmp_path / "a-file").read_text() == "of the user's"
+
+
+# Calls the tool with another runner.
+WRAPPER = """
+import pathlib, sys
+from bench import machines
+machines.ROOT = pathlib.Path(sys.argv[1])
+module = __import__(sys.argv[2], fromlist=["main"])
+sys.argv[1:] = sys.argv[3:]
+sys.exit(module.main())
+"""
+
+# What every runner here begins with: OUT and MODE, and ways to speak and to end.
+RUNNER = f"""#!{sys.executable} -B
+import json, os, pathlib, signal, sys, time
+words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+out, mode = pathlib.Path(words["--out"]), words["--paging"]
+def say(text):
+    print(text, flush=True)
+def end(outcome, status, text):
+    (out / "serial.log").write_text("")
+    (out / "stats.json").write_text(json.dumps({{"runs": [{{"paging": mode, "outcome": outcome}}]}}))
+    say("tallyvisor-run: " + text)
+    sys.exit(status)
+def until_stopped():
+    def stop(number, frame):
+        (out / "was-stopped").touch()
+        end("stopped", 130, "stopped by " + signal.Signals(number).name + " (after 0.1 s)")
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    say("bench: phase x ticks 1")
+    time.sleep(50)
+    end("timeout", 3, "timed out")
+"""
+
+
+@pytest.fixture
+def start(build, tmp_path):
+    """start("bench.compare", script, "--out", ...): the tool, with `script` as its runner. As a shell
+    starts it in the background: with SIGINT ignored."""
+    started = []
+
+    def call(module, script, *words):
+        runner = tmp_path / "tools" / "tallyvisor-run"
+        runner.parent.mkdir()
+        runner.write_text(RUNNER + script)
+        runner.chmod(0o755)
+        package = "bench.__main__" if module == "bench" else module
+        tool = subprocess.Popen(
+            [sys.executable, "-B", "-c", WRAPPER, tmp_path, package, "--build", build, "--kernel",
+             build / "kernel", "--out", tmp_path / "out", *words], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            env={**os.environ, "PYTHONPATH": str(TOOLS)})
+        started.append(tool)
+        return tool
+    yield call
+    for tool in started:
+        if tool.poll() is None:
+            os.killpg(tool.pid, signal.SIGKILL)
+        tool.wait()
+        tool.stdout.close()
+
+
+def wait_for(tool, machines):
+    """Until so many machines run."""
+    for line in tool.stdout:
+        machines -= "bench: phase x" in line
+        if machines == 0:
+            return
+
+
+@BOTH
+def test_ctrl_c_stops_all(start, tmp_path, module):
+    tool = start(module, "until_stopped()\n")
+    wait_for(tool, 1 if module == "bench" else 2)
+    os.killpg(tool.pid, signal.SIGINT)
+    said = tool.stdout.read().splitlines()
+    assert tool.wait(timeout=30) == 130
+    assert said[-1] == f"{module.split('.')[-1]}: stopped by SIGINT"
+
+
+@BOTH
+def test_no_machine_outlives_a_tool_that_is_ended(start, tmp_path, module):
+    tool = start(module, "until_stopped()\n")
+    wait_for(tool, 1 if module == "bench" else 2)
+    tool.send_signal(signal.SIGTERM)
+    said = tool.stdout.read().splitlines()
+    assert tool.wait(timeout=30) == 130 and said[-1].endswith(": stopped by SIGTERM")
+    modes = ["bare"] if module == "bench" else ["bare", "compare"]
+    assert all((tmp_path / "out" / mode / "was-stopped").exists() for mode in modes)

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tallyvisor import bochs, paging, program, stats
 from tallyvisor.errors import UsageError
 
-from . import machines, results, table
+from . import jobs, machines, results, table
 
 KVM = Path(__file__).with_name("kvm.json")
 
@@ -33,24 +31,12 @@ def parser() -> argparse.ArgumentParser:
     return new
 
 
-def show(line: str, started: float) -> None:
-    """Progress: the bench program's lines without their details, and what the runner says."""
-    if line.startswith(("bench: phase ", "bench: failed", "tallyvisor-run:", "tallyvisor: PANIC",
-                        "tallyvisor: refused")):
-        print(f"  {time.monotonic() - started:4.0f} s  {line.split(' idle ')[0]}",
-              file=sys.stderr, flush=True)
-
-
 def run_mode(args: argparse.Namespace, mode: str, image: Path, disk: Path,
              out: Path) -> tuple[results.Figures, dict]:
     """One machine from start to end: its figures, and its entry in stats.json."""
-    started = time.monotonic()
-    with subprocess.Popen(machines.command(args, mode, image, disk, out), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace") as runner:
-        for line in runner.stdout:
-            show(line.rstrip(), started)
-    entry = machines.entries(out, mode, runner.returncode)[-1]
+    job = jobs.Job(mode, machines.command(args, mode, image, disk, out))
+    jobs.run([job], jobs.Screen())
+    entry = machines.entries(out, mode, job.status)[-1]
     try:
         return results.parse(machines.serial(out)), entry
     except results.Incomplete as error:

@@ -124,3 +124,4 @@ def run(jobs: list[Job], screen: Screen) -> None:
             process.wait()
             process.stdout.close()
         selector.close()
+        screen.show([])

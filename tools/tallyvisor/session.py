@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from .machine import Machine
 from .outcome import Watch
+from .program import Interrupted, interruptible
 from .terminal import Keys, Plain, Raw
 
 # An announced ending is believed when the line was silent for so long.
@@ -21,17 +21,6 @@ SETTLE_SECONDS = 2.0
 TICK_SECONDS = 0.2
 
 TIMEOUT, LOST, STOPPED = "timeout", "lost", "stopped"
-
-
-class Interrupted(Exception):
-    """A signal asked this tool to end."""
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    # One is enough: the way out must not be cut short by another.
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)
-    raise Interrupted(signal.Signals(number).name)
 
 
 @dataclass(frozen=True)
@@ -64,22 +53,19 @@ class Session:
     def run(self) -> Result:
         """Returns when the machine has ended; the emulator is gone then, however that came."""
         started = time.monotonic()
-        handlers = {name: signal.signal(name, _interrupt)
-                    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
-            if self._typing:
-                with Raw(sys.stdin.fileno()):
+        with interruptible():
+            try:
+                if self._typing:
+                    with Raw(sys.stdin.fileno()):
+                        outcome, text = self._loop(started)
+                else:
                     outcome, text = self._loop(started)
-            else:
-                outcome, text = self._loop(started)
-        except Interrupted as signal_name:
-            outcome, text = STOPPED, f"by {signal_name}"
-        finally:
-            self._machine.kill()
-            self._log.close()
-            self._selector.close()
-            for name, handler in handlers.items():
-                signal.signal(name, handler)
+            except Interrupted as signal_name:
+                outcome, text = STOPPED, f"by {signal_name}"
+            finally:
+                self._machine.kill()
+                self._log.close()
+                self._selector.close()
         return Result(outcome, text, time.monotonic() - started)
 
     def _loop(self, started: float) -> tuple[str, str]:

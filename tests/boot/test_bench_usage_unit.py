@@ -136,3 +136,46 @@ def test_no_machine_outlives_a_tool_that_is_ended(start, tmp_path, module):
     assert tool.wait(timeout=30) == 130 and said[-1].endswith(": stopped by SIGTERM")
     modes = ["bare"] if module == "bench" else ["bare", "compare"]
     assert all((tmp_path / "out" / mode / "was-stopped").exists() for mode in modes)
+
+
+REFUSAL = "Tallyvisor refused to start: shadow_pool=0 is not possible: write shadow_pool=<MiB>"
+
+
+def test_a_lost_run_stops_the_other_and_is_explained_last(start, tmp_path):
+    tool = start("bench.compare", f"""
+if mode == "bare":
+    until_stopped()
+while not (out.parent / "go").exists():
+    time.sleep(0.01)
+end("refused", 4, "{REFUSAL} (after 1.0 s)")
+""")
+    wait_for(tool, 1)
+    (tmp_path / "out" / "go").touch()
+    said = tool.stdout.read().splitlines()
+    assert tool.wait(timeout=30) == 2
+    assert said[-1] == (f"compare: machine compare: {REFUSAL} (after 1.0 s); "
+                        f"see {tmp_path}/out/compare/serial.log")
+    assert (tmp_path / "out" / "bare" / "was-stopped").exists()
+
+
+@BOTH
+def test_why_no_machine_was_started_is_said_last(start, module):
+    """The kernel is no kernel, the processor unknown: the runner finds it, and the last word is its."""
+    tool = start(module, 'say("tallyvisor-run: CPU=x: Bochs knows y, z"); sys.exit(2)')
+    said = tool.stdout.read().splitlines()
+    assert tool.wait(timeout=30) == 2
+    name = module.split(".")[-1]
+    assert said[-1] in (f"{name}: machine bare: CPU=x: Bochs knows y, z",
+                        f"{name}: machine compare: CPU=x: Bochs knows y, z")
+
+
+@BOTH
+@pytest.mark.parametrize("kernel,why", [
+    ("686", "KERNEL=686 is for make run: here small, stock, or the file of a bzImage"),
+    ("686-pae", "KERNEL=686-pae is for make run"),
+    ("build", "KERNEL=build is a directory: give a file"),
+    ("nowhere", "KERNEL=nowhere: no such file"),
+])
+def test_a_kernel_that_cannot_be(tool, module, kernel, why):
+    status, said = tool(module, "--kernel", kernel)
+    assert status == 2 and len(said) == 1 and why in said[0]

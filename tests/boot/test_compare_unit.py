@@ -216,17 +216,37 @@ def stats_json(out, *outcomes):
     (out / "stats.json").write_text(json.dumps({"runs": runs}))
 
 
+def job_that_ended(status, last):
+    return jobs.Job("compare", [], last=f"tallyvisor-run: {last}", status=status)
+
+
 def test_every_run_must_have_ended_well(tmp_path):
     out = tmp_path / "x"
-    with pytest.raises(UsageError, match="could not be started"):
-        machines.entries(out, "compare", 0)
+    with pytest.raises(UsageError, match="^machine compare: no room$"):
+        machines.entries(out, job_that_ended(0, "no room"))
+    with pytest.raises(UsageError, match="^machine compare: the machine could not be started$"):
+        machines.entries(out, jobs.Job("compare", [], status=1))
     stats_json(out, ("ept", "halted"), ("shadow", "poweroff"))
-    assert len(machines.entries(out, "compare", 1)) == 2
-    with pytest.raises(UsageError, match="could not be started"):  # of an earlier run
-        machines.entries(out, "compare", program.EXIT_USAGE)
+    assert len(machines.entries(out, job_that_ended(1, "guest powered off"))) == 2
+    with pytest.raises(UsageError, match="^machine compare: no room$"):  # stats.json is of an earlier run
+        machines.entries(out, job_that_ended(program.EXIT_USAGE, "no room"))
     stats_json(out, ("ept", "panic"), ("shadow", "poweroff"))
-    with pytest.raises(UsageError, match="ept: the guest ended by panic"):
-        machines.entries(out, "compare", 1)
+    with pytest.raises(UsageError, match=r"^machine compare: under ept: the guest ended by panic; see \S+/serial.log$"):
+        machines.entries(out, job_that_ended(1, "guest powered off"))
+    stats_json(out, ("ept", "halted"), ("shadow", "panic"))
+    with pytest.raises(UsageError, match=r"^machine compare: under shadow: guest kernel panicked: x; see"):
+        machines.entries(out, job_that_ended(1, "guest kernel panicked: x"))
+
+
+def test_what_is_judged_at_a_machines_end_ends_the_others(tmp_path):
+    """Without waiting for them."""
+    def judge(job):
+        raise UsageError(f"{job.name} is lost")
+
+    with pytest.raises(UsageError, match="a is lost"):
+        jobs.run([shell("a", "exit 4"), shell("b", f"trap 'echo >{tmp_path}/ended; exit' TERM; "
+                                              "while :; do sleep 0.1; done")],
+                 jobs.Screen(io.StringIO()), judge)
 
 
 def test_make_compare_from_the_machines_to_the_tables(tmp_path, monkeypatch, capsys):

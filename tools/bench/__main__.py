@@ -36,7 +36,7 @@ def run_mode(args: argparse.Namespace, mode: str, image: Path, disk: Path,
     """One machine from start to end: its figures, and its entry in stats.json."""
     job = jobs.Job(mode, machines.command(args, mode, image, disk, out))
     jobs.run([job], jobs.Screen())
-    entry = machines.entries(out, mode, job.status)[-1]
+    entry = machines.entries(out, job)[-1]
     try:
         return results.parse(machines.serial(out)), entry
     except results.Incomplete as error:

@@ -45,8 +45,12 @@ def compare(args: argparse.Namespace) -> int:
     say(f"bare, and under Tallyvisor with paging={COMPARE}, side by side; kernel {image}")
     both = [jobs.Job(mode, machines.command(args, mode, image, disk, out / mode))
             for mode in (machines.BARE, COMPARE)]
-    jobs.run(both, jobs.Screen())
-    entries = {job.name: machines.entries(out / job.name, job.name, job.status) for job in both}
+    entries: dict[str, list[dict]] = {}
+
+    def judge(job: jobs.Job) -> None:
+        entries[job.name] = machines.entries(out / job.name, job)
+
+    jobs.run(both, jobs.Screen(), judge)
     log = machines.serial(out / COMPARE).replace("\r", "")
     bare = figures_of(machines.serial(out / machines.BARE), out / machines.BARE, machines.BARE)
     modes = {mode: figures_of(text, out / COMPARE, mode) for mode, text in results.split(log)}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Callable, TextIO
 
 # Where nothing overwrites a line: how long nothing may have been said.
 PATIENCE_SECONDS = 15
@@ -96,8 +96,12 @@ class Screen:
             self._below = 0
 
 
-def run(jobs: list[Job], screen: Screen) -> None:
-    """Start them all, and return when the last one has ended. However this ends, none is left."""
+def run(jobs: list[Job], screen: Screen,
+        judge: Callable[[Job], None] = lambda job: None) -> None:
+    """Start them all, and return when the last one has ended. However this ends, none is left.
+
+    judge  is called for each that has ended; what it raises ends the others
+    """
     started = time.monotonic()
     selector = selectors.DefaultSelector()
     processes = []
@@ -116,6 +120,7 @@ def run(jobs: list[Job], screen: Screen) -> None:
                 if not data:
                     selector.unregister(process.stdout)
                     job.status = process.wait()
+                    judge(job)
             screen.show(status(jobs, time.monotonic() - started))
     finally:
         for process in processes:

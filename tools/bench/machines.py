@@ -8,10 +8,10 @@ import argparse
 import json
 from pathlib import Path
 
-from tallyvisor import bochs, kernel, outcome, program
+from tallyvisor import bochs, i386, kernel, outcome, program
 from tallyvisor.errors import UsageError
 
-from . import initrd, smallkernel
+from . import initrd, jobs, smallkernel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +53,9 @@ def find_kernel(word: str, build: Path, say: smallkernel.Say) -> Path:
         return smallkernel.build(cache, say)
     if word == "stock":
         return kernel.stock(cache, say)
+    if word in i386.KERNELS:  # the workloads are programs of 64 bits
+        raise UsageError(f"KERNEL={word} is for make run: here small, stock, or the file of a "
+                         "bzImage")
     kernel.check(word)
     return Path(word)
 
@@ -91,18 +94,20 @@ def command(args: argparse.Namespace, mode: str, image: Path, disk: Path, out: P
             "--out", out, "--timeout", str(TIMEOUT)]
 
 
-def entries(out: Path, mode: str, status: int) -> list[dict]:
+def entries(out: Path, job: jobs.Job) -> list[dict]:
     """The runs of a machine that has ended, as stats.json has them; each must have ended well.
-
-    status  the runner's exit status
-    """
-    if status == program.EXIT_USAGE or not (out / "stats.json").exists():
-        raise UsageError(f"{mode}: the machine could not be started")
+    Where one has not, the runner's last line says why, in the hypervisor's words if it had any."""
+    why = job.last.removeprefix("tallyvisor-run: ") or "the machine could not be started"
+    if job.status == program.EXIT_USAGE or not (out / "stats.json").exists():
+        raise UsageError(f"machine {job.name}: {why}")
     runs = json.loads((out / "stats.json").read_text())["runs"]
     for run in runs:
-        if run["outcome"] not in (outcome.POWEROFF, HALTED):
-            raise UsageError(f"{run['paging']}: the guest ended by {run['outcome']}; "
-                             f"see {out}/serial.log")
+        if run["outcome"] in (outcome.POWEROFF, HALTED):
+            continue
+        if run is not runs[-1]:
+            why = f"the guest ended by {run['outcome']}"
+        under = "" if run["paging"] == job.name else f"under {run['paging']}: "
+        raise UsageError(f"machine {job.name}: {under}{why}; see {out}/serial.log")
     return runs
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import (bochs, grub, i386, image, initramfs, kernel, outcome, paging, program, qemu, session,
                stats)
-from .errors import UsageError
+from .errors import UsageError, need_file
 from .machine import Machine, Spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,8 +123,7 @@ def check_disk(args: argparse.Namespace) -> None:
             option = name.replace("_", "-")
             raise UsageError(f"--{option} cannot be changed in a finished image: leave it out, "
                              "or leave out --disk")
-    if not Path(args.disk).is_file():
-        raise UsageError(f"--disk {args.disk}: no such file")
+    need_file(f"--disk {args.disk}", args.disk)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -150,8 +149,8 @@ def check(args: argparse.Namespace) -> None:
         # Tallyvisor would refuse it, but GRUB goes back to its menu and waits.
         if args.paging == "bare" and not kernel.is_bzimage(Path(args.kernel)):
             raise UsageError(f"KERNEL={args.kernel} is no bzImage, which PAGING=bare needs")
-    if args.initrd and not Path(args.initrd).is_file():
-        raise UsageError(f"INITRD={args.initrd}: no such file")
+    if args.initrd:
+        need_file(f"INITRD={args.initrd}", args.initrd)
 
 
 def make_initrd(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable
 
-from .errors import UsageError
+from .errors import UsageError, need_file
 
 # Meta packages in order of preference: Debian's kernel for virtual machines, then Ubuntu's.
 META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-generic")
@@ -168,5 +168,4 @@ def is_multiboot(path: Path) -> bool:
 
 def check(name: str) -> None:
     """A kernel that the user named must be a file; what is in it is for the loader to judge."""
-    if not Path(name).is_file():
-        raise UsageError(f"KERNEL={name}: no such file")
+    need_file(f"KERNEL={name}", name)

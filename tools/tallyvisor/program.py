@@ -39,7 +39,7 @@ def interruptible() -> Iterator[None]:
 
 
 def finish(steps: Callable[[], int], say: Callable[[str], None], out: str | Path) -> int:
-    """The exit status: what the steps return, or, where they fail, the one that goes with what is said.
+    """The exit status: what the steps return; where they fail, that of what is then said.
 
     out  the directory that the program writes to
     """

@@ -179,3 +179,14 @@ def test_why_no_machine_was_started_is_said_last(start, module):
 def test_a_kernel_that_cannot_be(tool, module, kernel, why):
     status, said = tool(module, "--kernel", kernel)
     assert status == 2 and len(said) == 1 and why in said[0]
+
+
+@pytest.mark.parametrize("module,word,why", [
+    ("bench.compare", "paging=ept", "make compare runs every mode"),
+    ("bench.compare", "paging=compare", "make compare runs every mode"),
+    ("bench", "paging=shadow", "the modes are for MODES= to say (here ept shadow)"),
+])
+def test_a_mode_is_no_option(tool, tmp_path, module, word, why):
+    status, said = tool(module, "--options", f"verbose=1 {word}")
+    assert status == 2 and len(said) == 1
+    assert f"OPTIONS={word}: {why}: leave {word} out" in said[0]

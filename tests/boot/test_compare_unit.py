@@ -41,10 +41,15 @@ def test_the_table_is_found():
 
 
 def test_why_there_is_none():
-    log = ("tallyvisor: paging=compare: the guest runs\nguest: paging=compare: forged\n"
-           "tallyvisor: paging=compare: this processor lacks\ntallyvisor: machine off\n")
-    assert comparison.why_not(log) == "paging=compare: this processor lacks"
-    assert "printed no comparison" in comparison.why_not("tallyvisor: machine off\n")
+    log = ("tallyvisor: paging=compare: this processor lacks what\nguest: paging=compare: forged\n"
+           "tallyvisor: paging=compare: other words\ntallyvisor: machine off\n")
+    assert comparison.shown(log) == ["paging=compare: this processor lacks what"]
+    assert comparison.shown(log + on_the_line(LINES)) == LINES.splitlines()
+    # The hypervisor announces what it will do: that is no reason why it did not.
+    announced = "tallyvisor: paging=compare: the guest runs under ept, and when it has ended, anew\n"
+    for text in ("tallyvisor: machine off\n", announced):
+        with pytest.raises(comparison.Missing, match="printed no comparison"):
+            comparison.shown(text)
 
 
 def test_its_rows():
@@ -249,15 +254,20 @@ def test_what_is_judged_at_a_machines_end_ends_the_others(tmp_path):
                  jobs.Screen(io.StringIO()), judge)
 
 
-def test_make_compare_from_the_machines_to_the_tables(tmp_path, monkeypatch, capsys):
-    """With a runner that leaves what a machine would."""
+@pytest.fixture
+def make_compare(tmp_path, monkeypatch):
+    """make_compare(text): with a runner that leaves what machines would, `text` at the end."""
+    return lambda text: compare_with(tmp_path, monkeypatch, text)
+
+
+def compare_with(tmp_path, monkeypatch, text):
     runner = tmp_path / "tools" / "tallyvisor-run"
     runner.parent.mkdir()
     runner.write_text(f"""#!{sys.executable}
 import json, pathlib, sys
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 out, mode = pathlib.Path(words["--out"]), words["--paging"]
-log = {{"bare": {BARE!r}, "compare": {LOG + on_the_line(LINES)!r}}}[mode]
+log = {{"bare": {BARE!r}, "compare": {LOG + text!r}}}[mode]
 (out / "serial.log").write_text(log.replace("\\n", "\\r\\n"))
 modes = ["bare"] if mode == "bare" else ["ept", "shadow"]
 (out / "stats.json").write_text(json.dumps(
@@ -272,7 +282,11 @@ sys.exit(1)
     (tmp_path / "kernel").write_bytes(bytes(0x1FE) + b"\x55\xaa\0\0HdrS" + bytes(0x400))
     monkeypatch.setattr(machines, "ROOT", tmp_path)
     monkeypatch.setattr(machines, "find_kernel", lambda *_: tmp_path / "kernel")
-    compare.compare(compare.parser().parse_args(["--build", str(tmp_path)]))
+    return compare.compare(compare.parser().parse_args(["--build", str(tmp_path)]))
+
+
+def test_make_compare_from_the_machines_to_the_tables(make_compare, tmp_path, capsys):
+    assert make_compare(on_the_line(LINES)) == 0
     said = capsys.readouterr()
     assert "boot to user space         100.00    101.00  1.010       2    150.00  1.500" in said.out
     assert LINES in said.out and "All figures: " in said.out
@@ -281,6 +295,17 @@ sys.exit(1)
     assert list(written["runs"]) == ["bare", "ept", "shadow"]
     assert written["runs"]["shadow"]["phases"]["boot"]["ticks"] == 150000000
     assert written["runs"]["ept"]["whole_run"]["paging"] == "ept"
+
+
+def test_make_compare_without_a_comparison(make_compare, capsys):
+    with pytest.raises(UsageError, match="the hypervisor printed no comparison; see "):
+        make_compare("tallyvisor: machine off\n")
+
+
+def test_make_compare_on_a_processor_without_ept(make_compare, capsys):
+    line = "paging=compare: this processor lacks what paging=ept requires"
+    assert make_compare(f"tallyvisor: {line}\n") == 0
+    assert f"\n{line}\n" in capsys.readouterr().out
 
 
 def ended(mode, word, code=0):
@@ -301,6 +326,19 @@ def test_a_comparison_is_good_where_every_mode_ended_well():
     assert cli.exit_status(off, watch, None) == 0
     assert cli.exit_status(off, watch, first) == 1
     assert cli.exit_status(Result("timeout", "", 1), watch, first) == 3
+
+
+def test_a_refused_comparison_is_not_spoilt_besides():
+    assert cli.spoilt(paging.find("compare"), [ended("compare", "refused", None)]) is None
+
+
+def test_make_run_without_a_comparison(tmp_path):
+    mode, log = paging.find("compare"), tmp_path / "serial.log"
+    log.write_text("tallyvisor: run 1: paging ept, vcpus 1, memory 512 MiB\n")
+    assert cli.uncompared(mode, log) == "the hypervisor printed no comparison"
+    assert cli.uncompared(paging.find("ept"), log) == ""
+    log.write_bytes(on_the_line(LINES).replace("\n", "\r\n").encode())
+    assert cli.uncompared(mode, log) == ""
 
 
 def test_the_modes_are_those_of_the_table():

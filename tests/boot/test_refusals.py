@@ -11,7 +11,7 @@ QEMU = dict(paging="ept", engine="qemu", timeout=120)
 
 
 def refused(run, sentence, **options):
-    got = run(**QEMU, **options)
+    got = run(**{**QEMU, **options})
     assert got.exit_code == 4 and got.last_run["outcome"] == "refused"
     assert sentence in got.verdict
     lines = [line for line in got.serial.splitlines() if line.startswith("tallyvisor: refused: ")]
@@ -29,15 +29,17 @@ def test_an_unknown_option(run):
 
 def test_a_pool_that_is_none(run):
     refused(run, "shadow_pool=0 is not possible: write shadow_pool=<MiB>, 1 to 4096",
-            options="paging=shadow shadow_pool=0")
+            paging="shadow", options="shadow_pool=0")
 
 
 def test_a_pool_that_is_too_large(run):
-    refused(run, "too little memory", options="paging=shadow shadow_pool=4096 mem=64")
+    refused(run, "too little memory", paging="shadow",
+            options="shadow_pool=4096 mem=64")
 
 
 def test_written_pages_are_not_counted_on_shadow_page_tables(run):
-    refused(run, "dirty=1 is not possible with paging=shadow", options="paging=shadow dirty=1")
+    refused(run, "dirty=1 is not possible with paging=shadow", paging="shadow",
+            options="dirty=1")
 
 
 def test_a_missing_file(run):

@@ -5,7 +5,7 @@ import fcntl
 
 import pytest
 
-from conftest import command
+from conftest import BUILD, TOOLS, command
 from tallyvisor import paging
 
 import subprocess
@@ -24,6 +24,11 @@ import subprocess
     (dict(mem=8), "MEM=8"),
     (dict(cmdline="a\nb"), "CMDLINE must be printable"),
     (dict(options="a\x01"), "OPTIONS must be printable"),
+    (dict(options="mem=9 paging=shadow"), "OPTIONS=paging=shadow: the mode is for PAGING= to say "
+     "(here ept): leave paging=shadow out"),
+    (dict(options='"paging=ept"', paging="compare"), "OPTIONS=paging=ept: the mode is for PAGING="),
+    (dict(options="paging=ept"), "OPTIONS=paging=ept: "),  # for every entry of the menu
+    (dict(options="paging=ept", paging="bare"), "(here bare)"),
     (dict(paging="bare", cmdline="it's"), "CMDLINE with '"),
     (dict(paging="bare", cmdline='a="b'), "double quote"),
     (dict(build="/nonexistent"), "run make first"),
@@ -49,3 +54,14 @@ def test_help_names_every_option(tmp_path):
     for name in "paging engine cpu mem kernel initrd cmdline guest-run options out timeout".split():
         assert f"--{name}" in done.stdout
     assert ", ".join(paging.words()) in " ".join(done.stdout.split())
+
+
+def test_no_other_option_is_taken_for_a_mode():
+    paging.check_options('module="\\file paging=x" mem=64 xpaging=1 kernel=/paging=', "")
+
+
+def test_the_menu_of_an_image_has_its_modes(tmp_path):
+    done = subprocess.run([TOOLS / "tallyvisor-iso", "--build", BUILD, "--options=paging=shadow",
+                           "--output", tmp_path / "x.iso"], capture_output=True, text=True)
+    assert done.returncode == 2 and not (tmp_path / "x.iso").exists()
+    assert "OPTIONS=paging=shadow: the menu has an entry for each mode" in done.stderr

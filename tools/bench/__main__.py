@@ -45,9 +45,11 @@ def run_mode(args: argparse.Namespace, mode: str, image: Path, disk: Path,
 
 def compare(args: argparse.Namespace) -> int:
     build = Path(args.build)
-    out = machines.out_directory(args, "bench")
     modes = [machines.BARE] + [paging.find(word).word for word in args.modes.split()
                                if word != machines.BARE]
+    paging.check_options(args.options,
+                         f"the modes are for MODES= to say (here {' '.join(modes[1:])})")
+    out = machines.out_directory(args, "bench")
     image = machines.find_kernel(args.kernel, build, say)
     disk = machines.make_initrd(build, out)
     figures, entries = {}, {}

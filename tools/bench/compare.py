@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tallyvisor import comparison, program, stats
+from tallyvisor import comparison, paging, program, stats
 from tallyvisor.errors import UsageError
 
 from . import jobs, machines, results, table
@@ -38,6 +38,7 @@ def figures_of(log: str, out: Path, mode: str) -> results.Figures:
 
 def compare(args: argparse.Namespace) -> int:
     started = time.monotonic()
+    paging.check_options(args.options, "make compare runs every mode")
     build = Path(args.build)
     out = machines.out_directory(args, COMPARE)
     image = machines.find_kernel(args.kernel, build, say)
@@ -52,6 +53,10 @@ def compare(args: argparse.Namespace) -> int:
 
     jobs.run(both, jobs.Screen(), judge)
     log = machines.serial(out / COMPARE).replace("\r", "")
+    try:
+        whole = comparison.shown(log)
+    except comparison.Missing as error:
+        raise UsageError(f"{error}; see {out / COMPARE}/serial.log") from None
     bare = figures_of(machines.serial(out / machines.BARE), out / machines.BARE, machines.BARE)
     modes = {mode: figures_of(text, out / COMPARE, mode) for mode, text in results.split(log)}
     runs = {run["paging"]: run for run in entries[COMPARE]}
@@ -59,7 +64,7 @@ def compare(args: argparse.Namespace) -> int:
                   **{mode: results.document(modes[mode], runs[mode]) for mode in modes}}
     stats.write(out / "compare.json", machines.document(args, image, everything))
     print("\n".join(table.side_by_side(bare, modes)))
-    print("\n".join(["", *(comparison.find(log) or [comparison.why_not(log)])]))
+    print("\n".join(["", *whole]))
     print(f"\nAll figures: {out}/compare.json; {time.monotonic() - started:.0f} s")
     return 0
 

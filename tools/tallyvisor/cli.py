@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import (bochs, grub, i386, image, initramfs, kernel, outcome, paging, program, qemu, session,
-               stats)
+from . import (bochs, comparison, grub, i386, image, initramfs, kernel, outcome, paging, program,
+               qemu, session, stats)
 from .errors import UsageError, need_file
 from .machine import Machine, Spec
 
@@ -137,6 +137,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"TIMEOUT={args.timeout:g}: give seconds, more than 0")
     if "--" in args.options.split():
         raise UsageError("OPTIONS: `--` begins the kernel's command line: use CMDLINE= for that")
+    paging.check_options(args.options, f"the mode is for PAGING= to say (here {args.paging})")
     if args.paging == "bare":
         grub.check_bare(args.cmdline)
     if args.kernel and args.kernel not in i386.KERNELS:
@@ -270,9 +271,21 @@ def spoilt(mode: paging.Paging, runs: list[outcome.Run]) -> outcome.Run | None:
     finals = [one for one, after in zip(runs, runs[1:] + [None])
               if after is None or after.paging != one.paging]
     for one in finals:
+        if one.paging == mode.word:  # none of them began
+            continue
         if (one.outcome, one.exit_code) not in ((outcome.POWEROFF, 0), (outcome.DEBUG_EXIT, 0)):
             return one
     return None
+
+
+def uncompared(mode: paging.Paging, log: Path) -> str:
+    """Why a comparison that came to its end has nothing to show, or ""."""
+    try:
+        if mode.compared:
+            comparison.shown(log.read_bytes().decode(errors="replace"))
+    except comparison.Missing as error:
+        return str(error)
+    return ""
 
 
 def exit_status(result: session.Result, watch: outcome.Watch, spoilt_run: outcome.Run | None) -> int:
@@ -321,8 +334,11 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         say(f"under {failed.paging} the guest ended by {failed.outcome}, exit code "
             f"{failed.exit_code}")
-    say(verdict(result, watch, out / f"{engine}.log", engine))
-    return exit_status(result, watch, failed)
+    status = exit_status(result, watch, failed)
+    missing = uncompared(mode, out / "serial.log") if status == 0 else ""
+    say(verdict(result, watch, out / f"{engine}.log", engine)
+        + (f", but {missing}: see {out}/serial.log" if missing else ""))
+    return EXIT_OTHER if missing else status
 
 
 def main(argv: list[str] | None = None) -> int:

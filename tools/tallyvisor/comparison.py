@@ -9,7 +9,12 @@ from dataclasses import dataclass
 PREFIX = "tallyvisor: "
 _BEGIN = "compare: run "
 _DONE = "compare: done"
+_LACKING = "paging=compare: this processor lacks "
 _ROW = re.compile(r" *(\d+|-) (\S+) " + r" +(\S+)" * 8)
+
+
+class Missing(Exception):
+    """There is no comparison, and nobody said why."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,15 @@ def find(log: str) -> list[str] | None:
     return found
 
 
-def why_not(log: str) -> str:
-    """Why there is none, in the hypervisor's words."""
+def shown(log: str) -> list[str]:
+    """What is to be shown: the comparison, or the hypervisor's words why this processor allows none.
+    Raises Missing."""
     said = [line.removeprefix(PREFIX) for line in log.splitlines()
-            if line.startswith(PREFIX + "paging=compare: ")]
-    return said[-1] if said else "the hypervisor printed no comparison"
+            if line.startswith(PREFIX + _LACKING)]
+    lines = find(log) or said[-1:]
+    if not lines:
+        raise Missing("the hypervisor printed no comparison")
+    return lines
 
 
 def _pair(first: str, second: str) -> tuple[int, int] | None:

@@ -119,6 +119,7 @@ def build(args: argparse.Namespace, target: Path) -> None:
 def run(args: argparse.Namespace) -> int:
     for name in ("cmdline", "options"):
         grub.check_text(name.upper(), getattr(args, name))
+    paging.check_options(args.options, "the menu has an entry for each mode")
     grub.check_bare(args.cmdline)
     if args.kernel:
         kernel.check(args.kernel)

@@ -4,6 +4,7 @@ words. A new mode is a new row."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .errors import UsageError
@@ -29,6 +30,10 @@ MODES = (
 )
 
 
+# A word of OPTIONS as the hypervisor sees it: a blank within double quotes does not end it.
+_WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
+
+
 def single() -> list[Paging]:
     """The hypervisor's modes, each for itself."""
     return [mode for mode in MODES if mode.hypervisor and not mode.compared]
@@ -43,3 +48,15 @@ def find(word: str) -> Paging:
         if mode.word == word:
             return mode
     raise UsageError(f"PAGING={word} is unknown; it is one of: {', '.join(words())}")
+
+
+def check_options(options: str, who_says: str) -> None:
+    """The mode is no option among others: each machine and each entry of a menu is made for one, and a
+    second word on its line would win, unseen.
+
+    who_says  it instead: a sentence
+    """
+    for word in _WORD.findall(options):
+        word = word.replace('"', "")
+        if word.startswith("paging="):
+            raise UsageError(f"OPTIONS={word}: {who_says}: leave {word} out of OPTIONS")

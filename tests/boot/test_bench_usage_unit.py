@@ -158,6 +158,22 @@ end("refused", 4, "{REFUSAL} (after 1.0 s)")
     assert (tmp_path / "out" / "bare" / "was-stopped").exists()
 
 
+def test_workloads_that_fail_stop_the_other_machine(start, tmp_path):
+    tool = start("bench.compare", """
+if mode != "bare":
+    until_stopped()
+while not (out.parent / "go").exists():
+    time.sleep(0.01)
+(out / "stats.json").write_text(json.dumps({"runs": [{"paging": mode, "outcome": "poweroff"}]}))
+(out / "serial.log").write_text("bench: failed: fork: x\\n")
+""")
+    wait_for(tool, 1)
+    (tmp_path / "out" / "go").touch()
+    said = tool.stdout.read().splitlines()
+    assert tool.wait(timeout=30) == 2 and "bare: the bench program failed: fork: x" in said[-1]
+    assert (tmp_path / "out" / "compare" / "was-stopped").exists()
+
+
 @BOTH
 def test_why_no_machine_was_started_is_said_last(start, module):
     """The kernel is no kernel, the processor unknown: the runner finds it, and the last word is its."""

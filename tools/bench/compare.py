@@ -47,23 +47,26 @@ def compare(args: argparse.Namespace) -> int:
     both = [jobs.Job(mode, machines.command(args, mode, image, disk, out / mode))
             for mode in (machines.BARE, COMPARE)]
     entries: dict[str, list[dict]] = {}
+    figures: dict[str, results.Figures] = {}  # of each mode, and bare
 
     def judge(job: jobs.Job) -> None:
-        entries[job.name] = machines.entries(out / job.name, job)
+        where = out / job.name
+        entries[job.name] = machines.entries(where, job)
+        text = machines.serial(where)
+        parts = results.split(text) if job.name == COMPARE else [(job.name, text)]
+        figures.update({mode: figures_of(part, where, mode) for mode, part in parts})
 
     jobs.run(both, jobs.Screen(), judge)
-    log = machines.serial(out / COMPARE).replace("\r", "")
     try:
-        whole = comparison.shown(log)
+        whole = comparison.shown(machines.serial(out / COMPARE))
     except comparison.Missing as error:
         raise UsageError(f"{error}; see {out / COMPARE}/serial.log") from None
-    bare = figures_of(machines.serial(out / machines.BARE), out / machines.BARE, machines.BARE)
-    modes = {mode: figures_of(text, out / COMPARE, mode) for mode, text in results.split(log)}
+    bare = figures.pop(machines.BARE)
     runs = {run["paging"]: run for run in entries[COMPARE]}
     everything = {machines.BARE: results.document(bare, entries[machines.BARE][-1]),
-                  **{mode: results.document(modes[mode], runs[mode]) for mode in modes}}
+                  **{mode: results.document(figures[mode], runs[mode]) for mode in figures}}
     stats.write(out / "compare.json", machines.document(args, image, everything))
-    print("\n".join(table.side_by_side(bare, modes)))
+    print("\n".join(table.side_by_side(bare, figures)))
     print("\n".join(["", *whole]))
     print(f"\nAll figures: {out}/compare.json; {time.monotonic() - started:.0f} s")
     return 0

@@ -112,7 +112,7 @@ def entries(out: Path, job: jobs.Job) -> list[dict]:
 
 
 def serial(out: Path) -> str:
-    return (out / "serial.log").read_bytes().decode(errors="replace")
+    return (out / "serial.log").read_bytes().decode(errors="replace").replace("\r", "")
 
 
 def document(args: argparse.Namespace, image: Path, runs: dict[str, dict]) -> dict:

@@ -103,15 +103,6 @@ enum exit_action handle_preemption_timer(struct vcpu *v)
 	return EXIT_RETRY; /* settle() finds the deadline reached */
 }
 
-enum exit_action handle_task_switch(struct vcpu *v)
-{
-	static const char *const how[] = {"CALL", "IRET", "JMP", "a task gate"};
-
-	return stop_unsupported(v, "hardware task switch by %s to selector 0x%llx",
-				how[vcpu_qual(v) >> 30 & 3],
-				(unsigned long long)(vcpu_qual(v) & 0xffff));
-}
-
 enum exit_action handle_entry_failure(struct vcpu *v)
 {
 	u32 nr = vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK;

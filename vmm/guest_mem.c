@@ -18,6 +18,17 @@ bool machine_phys_write(struct machine *m, gpa_t gpa, const void *src, u64 len)
 	return true;
 }
 
+void machine_phys_modify(struct machine *m, gpa_t gpa, u8 clear, u8 set)
+{
+	u8 *at = gmem_ptr(&m->pc.mem, gpa, 1);
+
+	if (clear)
+		__atomic_fetch_and(at, (u8)~clear, __ATOMIC_SEQ_CST);
+	if (set)
+		__atomic_fetch_or(at, set, __ATOMIC_SEQ_CST);
+	wrote(m, gpa, 1);
+}
+
 void machine_span_write(struct machine *m, const struct walk_span *span, const void *src)
 {
 	guest_span_write(&m->pc.mem, span, src);

@@ -14,6 +14,9 @@ struct machine;
 /** gmem_write(). */
 bool machine_phys_write(struct machine *m, gpa_t gpa, const void *src, u64 len);
 
+/** Clear, then set bits of the byte of memory at `gpa`, each atomically. */
+void machine_phys_modify(struct machine *m, gpa_t gpa, u8 clear, u8 set);
+
 /** guest_span_write(). */
 void machine_span_write(struct machine *m, const struct walk_span *span, const void *src);
 

@@ -132,6 +132,13 @@ static inline u32 vcpu_idt_vectoring(struct vcpu *v)
 	return v->idt_vectoring;
 }
 
+/** The exit's handler has delivered that event, by software: it is over. */
+static inline void vcpu_event_is_delivered(struct vcpu *v)
+{
+	v->idt_vectoring = 0;
+	v->done |= CACHED_IDT_VECTORING;
+}
+
 static inline void vcpu_set_rflags(struct vcpu *v, u64 rflags)
 {
 	v->rflags = rflags;

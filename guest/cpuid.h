@@ -119,7 +119,7 @@ static inline const struct cpuid_regs *cpuid_fixed(const struct cpuid_policy *p,
 		return NULL;
 	f = &p->fixed[leaf];
 	i = subleaf & f->subleaf_mask;
-	return i < f->nr ? &p->basic[f->first + i] : NULL;
+	return i < f->nr ? p->basic + f->first + i : NULL;
 }
 
 /** Leaves 0x40000000, 0x40000001 and 0x40000004. False: none of them. */

@@ -72,13 +72,19 @@ bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subl
 /** EAX = TSC kHz, EBX = number of vcpus. */
 #define TV_CPUID_CLOCK 0x40000004u
 
-#define TV_CPUID_MAX TV_CPUID_CLOCK
+/** What the last snapshot has in detail, if it was TV_SNAPSHOT_TAKE_DETAIL that took it; else all
+ * 0. ECX in: TV_DETAIL_*, below, or a basic exit reason: EBX:EAX = cycles of the shortest exit,
+ *  EDX:ECX = of the longest. */
+#define TV_CPUID_DETAIL 0x40000005u
+
+#define TV_CPUID_MAX TV_CPUID_DETAIL
 
 #define TV_SIGNATURE "TallyvisorHV"
 
-#define TV_SNAPSHOT_TAKE 0u   /* take a snapshot of all counters */
-#define TV_SNAPSHOT_PRINT 1u  /* print the last one on the console */
-#define TV_SNAPSHOT_NUMBER 2u /* neither: only its number */
+#define TV_SNAPSHOT_TAKE 0u	   /* take a snapshot of all counters */
+#define TV_SNAPSHOT_PRINT 1u	   /* print the last one on the console */
+#define TV_SNAPSHOT_NUMBER 2u	   /* neither: only its number */
+#define TV_SNAPSHOT_TAKE_DETAIL 3u /* take one with everything that there is in detail */
 
 #define TV_READ_TOTAL 0x10000u /* EBX:EAX = all exits, EDX:ECX = all cycles */
 #define TV_READ_TIME 0x10001u  /* EBX:EAX = idle cycles, EDX:ECX = ticks since the guest began */
@@ -98,6 +104,18 @@ bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subl
 /** + n: EBX:EAX = exits for MOV to CRn, EDX:ECX = for MOV from CRn; n is below 16. */
 #define TV_READ_CR_ACCESSES 0x10200u
 #define TV_READ_CR_OTHER 0x10210u /* EBX:EAX = exits for CLTS, EDX:ECX = for LMSW */
+
+/** + a basic exit reason: EBX:EAX = a bit for each number of cycles by powers of 2 that is not 0
+ *  (exit_detail.cycles); ECX = entries that say what the exits were for, 0: nothing does. */
+#define TV_DETAIL_USED 0x10000u
+
+/** + reason << 8, + n below 32: EBX:EAX = exits of 2^(2n) to 2^(2n+1) - 1 cycles, EDX:ECX = of
+ * twice as many. */
+#define TV_DETAIL_CYCLES 0x1000000u
+
+/** + reason << 8, + n: EDX:ECX = exits, EAX = what they were for (enum tally_kind); n = 0: other
+ *  things. */
+#define TV_DETAIL_TALLY 0x2000000u
 
 /** A frozen copy of all counters. */
 struct exit_snapshot {

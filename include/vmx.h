@@ -107,6 +107,7 @@ enum vmcs_field {
 #define EPT_VIOLATION_READ BIT(0)
 #define EPT_VIOLATION_WRITE BIT(1)
 #define EPT_VIOLATION_FETCH BIT(2)
+#define EPT_VIOLATION_ALLOWED (7u << 3) /* what the entry lets pass: read, write, fetch */
 #define EPT_VIOLATION_GVA_VALID BIT(7)
 #define EPT_VIOLATION_GVA_TRANSLATED BIT(8)
 #define EPT_VIOLATION_NMI_UNBLOCK BIT(12)

@@ -131,6 +131,7 @@ void apicv_set_tpr_threshold(struct vcpu *v)
  */
 enum exit_action handle_apic_write(struct vcpu *v)
 {
+	exit_detail_tally(&v->detail, TALLY_APIC_WRITE, vcpu_qual(v) & 0xff0);
 	lapic_written(lapic_of(v), vcpu_qual(v) & 0xff0);
 	v->requests |= REQ_EVENT | REQ_DEADLINE;
 	return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
@@ -139,6 +140,7 @@ enum exit_action handle_apic_write(struct vcpu *v)
 /** The EOI is done; only the devices do not know yet. */
 enum exit_action handle_virtualized_eoi(struct vcpu *v)
 {
+	exit_detail_tally(&v->detail, TALLY_EOI, vcpu_qual(v) & 0xff);
 	lapic_eoi_virtualized(lapic_of(v), vcpu_qual(v) & 0xff);
 	v->requests |= REQ_EVENT;
 	return EXIT_RETRY;

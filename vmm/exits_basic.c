@@ -65,7 +65,10 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 
 enum exit_action handle_external_interrupt(struct vcpu *v)
 {
-	host_interrupt(vmcs_read32(VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK);
+	u8 vector = vmcs_read32(VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK;
+
+	exit_detail_tally(&v->detail, TALLY_INTERRUPT, vector);
+	host_interrupt(vector);
 	/* The host's timer counts by another clock than the deadline's, at a rate that was
 	 * measured: it may have been too early, and fires only once. */
 	v->requests |= REQ_DEADLINE;

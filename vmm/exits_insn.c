@@ -16,9 +16,9 @@ static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 	u64 start = machine_away_begin();
 
 	*out = (struct cpuid_regs){0};
-	if (subleaf == 0)
-		machine_snapshot(m);
-	else if (subleaf == 1 && m->snapshot.seq) {
+	if (subleaf == TV_SNAPSHOT_TAKE || subleaf == TV_SNAPSHOT_TAKE_DETAIL)
+		machine_snapshot(m, subleaf == TV_SNAPSHOT_TAKE_DETAIL);
+	else if (subleaf == TV_SNAPSHOT_PRINT && m->snapshot.seq) {
 		machine_print_snapshot(m, "snapshot");
 		/* Printing is no CPUID's cost; what it waited for the line is within. */
 		machine_away_end(start);
@@ -38,6 +38,9 @@ static bool hypervisor_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid
 		return true;
 	case TV_CPUID_READ:
 		exit_snapshot_cpuid(&m->snapshot, subleaf, out);
+		return true;
+	case TV_CPUID_DETAIL:
+		exit_detail_cpuid_leaf(m->detail, subleaf, out);
 		return true;
 	}
 	if (cpuid_hypervisor(&m->cpuid, leaf, out))
@@ -80,16 +83,22 @@ static __attribute__((noinline)) enum exit_action cpuid_by_rules(struct vcpu *v)
 		cpuid_guest(&m->cpuid, &cv, leaf, subleaf, &r);
 	}
 	load_cpuid(v, &r);
+	/* Last: what was read did not have this one yet. */
+	exit_detail_cpuid(&v->detail, leaf);
 	return EXIT_ADVANCE;
 }
 
 enum exit_action handle_cpuid(struct vcpu *v)
 {
+	/* As 32 bits: from 64, the compiler makes two instructions of it. */
+	u32 leaf = *(const u32 *)&v->gpr[REG_RAX];
 	const struct cpuid_regs *fixed =
-		cpuid_fixed(&v->machine->cpuid, (u32)v->gpr[REG_RAX], (u32)v->gpr[REG_RCX]);
+		cpuid_fixed(&v->machine->cpuid, leaf, (u32)v->gpr[REG_RCX]);
 
+	_Static_assert(CPUID_NR_FIXED <= TALLY_CPUID_DIRECT, "no look at the table for them");
 	if (!fixed)
 		return cpuid_by_rules(v);
+	v->detail.cpuid[leaf]++;
 	load_cpuid(v, fixed);
 	return EXIT_ADVANCE;
 }

@@ -14,6 +14,7 @@
 #define QUAL_STRING(q) ((q)&BIT(4))
 #define QUAL_REP(q) ((q)&BIT(5))
 #define QUAL_PORT(q) ((u16)((q) >> 16))
+#define QUAL_TALLY(q) ((u32)(q) & (0xffff0000u | TALLY_IO_IN))
 
 /* At most this many elements of a REP in one exit, so that interrupts are not kept waiting. */
 #define STRING_BATCH 512
@@ -161,6 +162,7 @@ enum exit_action handle_io_instruction(struct vcpu *v)
 	unsigned size = QUAL_SIZE(qual);
 	enum exit_action action = EXIT_ADVANCE;
 
+	exit_detail_tally(&v->detail, TALLY_IO, QUAL_TALLY(qual));
 	if (QUAL_STRING(qual))
 		action = string_io(v, qual);
 	else if (QUAL_IN(qual))

@@ -276,6 +276,7 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 	gpa_t gpa = GPA(vmcs_read64(GUEST_PHYSICAL_ADDRESS));
 	u64 qual = vcpu_qual(v);
 
+	exit_detail_tally(&v->detail, TALLY_EPT, qual & TALLY_EPT_QUAL);
 	vcpu_undo_nmi_unblocking(v, qual);
 	switch (m->paging->ops->ept_violation(m->paging, gpa, qual)) {
 	case PAGING_RETRY:
@@ -305,6 +306,7 @@ enum exit_action handle_apic_access(struct vcpu *v)
 	u64 qual = vcpu_qual(v);
 	gpa_t gpa = GPA(v->machine->apic_access_gpa.v + APIC_ACCESS_OFFSET(qual));
 
+	exit_detail_tally(&v->detail, TALLY_APIC_ACCESS, (u16)qual);
 	switch (APIC_ACCESS_TYPE(qual)) {
 	case APIC_LINEAR_READ:
 	case APIC_LINEAR_WRITE:

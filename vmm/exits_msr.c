@@ -136,6 +136,7 @@ enum exit_action handle_rdmsr(struct vcpu *v)
 	struct lapic *apic = &v->machine->pc.lapic[v->index];
 	u64 value = 0;
 
+	exit_detail_tally(&v->detail, TALLY_RDMSR, msr);
 	switch (msr_read(&v->msr, &v->machine->cpuid, apic, msr, &value)) {
 	case MSR_OK:
 		break;
@@ -160,6 +161,7 @@ enum exit_action handle_wrmsr(struct vcpu *v)
 	u32 mtrr_changes = v->msr.mtrr_changes;
 	u64 value = vcpu_edx_eax(v);
 
+	exit_detail_tally(&v->detail, TALLY_WRMSR, msr);
 	if (msr == MSR_IA32_TSC_DEADLINE && value)
 		value = deadline_to_guest_time(v, value);
 	switch (msr_write(&v->msr, &v->machine->cpuid, apic, msr, value)) {

@@ -195,6 +195,9 @@ struct machine *machine_create(unsigned run, u32 paging)
 		m->vcpu[i] = heap_need(sizeof(*m->vcpu[i]), NULL, "vcpu");
 		vcpu_init(m->vcpu[i], m, i);
 	}
+	m->detail = heap_need(sizeof(*m->detail), NULL, "snapshot in detail");
+	m->detail_now = heap_need(sizeof(*m->detail_now), NULL, "counters in detail");
+	exit_detail_init(m->detail);
 	guest_image_load(m);
 	machine_check_isolation(m, false);
 	m->poll_ticks = mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000);
@@ -253,14 +256,32 @@ static void take_snapshot(struct machine *m, bool mark)
 	dirty_count(m, mark);
 }
 
-void machine_snapshot(struct machine *m)
+/** What m->snapshot has, in detail. */
+static void take_detail(struct machine *m, struct exit_detail *d)
+{
+	const struct paging_ops *ops = m->paging->ops;
+
+	exit_detail_init(d);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		exit_detail_add(d, &m->vcpu[i]->detail);
+	exit_detail_finish(d, &m->snapshot.stats, ops->counters ? ops->counters(m->paging) : NULL);
+}
+
+void machine_snapshot(struct machine *m, bool detail)
 {
 	take_snapshot(m, true);
+	if (detail)
+		take_detail(m, m->detail);
+	else if (m->has_detail)
+		exit_detail_init(m->detail);
+	m->has_detail = detail;
 }
 
 void machine_print_snapshot(struct machine *m, const char *title)
 {
 	exit_stats_print(&m->snapshot, title, &console_text);
+	if (m->has_detail)
+		exit_detail_print(m->detail, &m->snapshot.stats, title, &console_text);
 }
 
 /** Print the present counters, and leave them in m->snapshot under the number of the last one. */
@@ -270,7 +291,9 @@ static void print_present(struct machine *m, const char *title)
 
 	take_snapshot(m, false);
 	m->snapshot.seq = seq;
-	machine_print_snapshot(m, title);
+	exit_stats_print(&m->snapshot, title, &console_text);
+	take_detail(m, m->detail_now);
+	exit_detail_print(m->detail_now, &m->snapshot.stats, title, &console_text);
 	if (m->paging->ops->counters)
 		counts_print_paging(m->paging->ops->counters(m->paging), m->paging->ops->name,
 				    title, &console_text);

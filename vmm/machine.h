@@ -51,6 +51,9 @@ struct machine {
 	enum outcome outcome;
 	u32 exit_code;
 	struct exit_snapshot snapshot;
+	struct exit_detail *detail;	/* of the snapshot */
+	bool has_detail;		/* it was taken with that; else there is nothing in it */
+	struct exit_detail *detail_now; /* where the present one is put together */
 	struct dirty_log dirty;
 	u8 *io_bitmap; /* two pages */
 	hpa_t io_bitmap_hpa;
@@ -85,8 +88,8 @@ static inline u64 machine_now(const struct machine *m)
 	return rdtsc() - m->tsc_start;
 }
 
-/** Take a snapshot of all counters into m->snapshot. */
-void machine_snapshot(struct machine *m);
+/** Take a snapshot of all counters into m->snapshot, and of those in detail into m->detail. */
+void machine_snapshot(struct machine *m, bool detail);
 
 /** Print m->snapshot, or the present counters. */
 void machine_print_snapshot(struct machine *m, const char *title);

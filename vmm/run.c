@@ -13,6 +13,7 @@
 #include "exit_reasons.h"
 #include "host_timer.h"
 #include "insn.h"
+#include "lib/exit_account.h"
 #include "lib/fmt.h"
 #include "machine.h"
 #include "panic.h"
@@ -109,6 +110,7 @@ static inline void account(struct vcpu *v, u64 now)
 
 	v->stats.count[nr]++;
 	v->stats.cycles[nr] += cycles;
+	exit_detail_cycles(&v->detail, nr, cycles);
 	e->cycles = (u32)cycles;
 }
 
@@ -204,21 +206,28 @@ static void forget_away(struct vcpu *v)
 	v->requests &= ~REQ_AWAY;
 }
 
+/** The rest of vmx_exited() after an exit that leaves something to be done. */
+static __attribute__((noinline)) bool settle_exit(struct vcpu *v)
+{
+	u64 now = settle(v);
+
+	forget_away(v);
+	account(v, now);
+	if (v->machine->outcome != OUTCOME_NONE)
+		return false;
+	arm_timer(v, now);
+	return true;
+}
+
 bool vmx_exited(struct vcpu *v)
 {
 	u64 now;
 
 	handle_exit(v);
 	now = rdtsc();
-	if (__builtin_expect(v->requests || now >= v->deadline, 0)) {
-		now = settle(v);
-		forget_away(v);
-		account(v, now);
-		if (v->machine->outcome != OUTCOME_NONE)
-			return false;
-	} else {
-		account(v, now);
-	}
+	if (__builtin_expect(v->requests || now >= v->deadline, 0))
+		return settle_exit(v);
+	account(v, now);
 	arm_timer(v, now);
 	return true;
 }

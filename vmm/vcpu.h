@@ -4,6 +4,7 @@
 #define TV_VCPU_H
 
 #include "control_regs.h"
+#include "exit_detail.h"
 #include "exit_log.h"
 #include "exit_stats.h"
 #include "guest/cpuid.h"
@@ -65,6 +66,7 @@ struct vcpu {
 	struct msr_state msr;
 	struct exit_stats stats;
 	struct exit_log log;
+	struct exit_detail detail;
 	u8 *vmcs;
 	hpa_t vmcs_hpa;
 	u64 *pml; /* the page-modification log; NULL: none */

@@ -240,6 +240,7 @@ void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 	if (m->vmx.word[WORD_PIN] & PIN_PREEMPTION_TIMER)
 		v->timer_shift = core.caps.misc & 31; /* appendix A.6 */
 	exit_log_init(&v->log);
+	exit_detail_init(&v->detail);
 	v->requests = REQ_EVENT | REQ_DEADLINE;
 	v->vmcs = vmx_region(&v->vmcs_hpa);
 	v->pat = PAT_RESET;

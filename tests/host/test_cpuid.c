@@ -544,7 +544,7 @@ static void hypervisor_leaves(void **state)
 
 	(void)state;
 	assert_true(cpuid_hypervisor(&p, 0x40000000, &r));
-	assert_int_equal(r.eax, 0x40000004);
+	assert_int_equal(r.eax, 0x40000005);
 	assert_memory_equal(&r.ebx, "TallyvisorHV", 12);
 	assert_true(cpuid_hypervisor(&p, 0x40000001, &r));
 	assert_regs(r, 0x00010203, 2021, 1, 86);

@@ -104,6 +104,32 @@ def test_what_stands_below_the_table():
     assert (got["exceptions"], got["cr_accesses"], got["paging_counters"]) == ({}, {}, None)
 
 
+def test_what_the_exits_were_for():
+    rows = ("tallyvisor:  10 CPUID              5   500   100   50.0%\n"
+            "tallyvisor:  12 HLT                1   500   500   50.0%\n")
+    whole = ("tallyvisor: exits end: seq 0 ticks 9 idle 0 total 6 cycles 1000\n" + rows
+             + "tallyvisor: exits end: done\n")
+    below = ("tallyvisor: CPUID-cycles end: least 80 most 180 64 3 128 2\n"
+             "tallyvisor: CPUID end: 0x1 3 0x4 1\ntallyvisor: CPUID end: others 1\n"
+             "tallyvisor: HLT-cycles end: least 500 most 500 256 1\n")
+
+    def reasons(text):
+        return {row["name"]: row for row in entry(START + whole + text + ended() + OFF)["reasons"]}
+
+    got = reasons(below)
+    assert got["CPUID"] == {"nr": 10, "name": "CPUID", "count": 5, "cycles": 500, "least": 80,
+                            "most": 180, "histogram": {"64": 3, "128": 2},
+                            "details": {"0x1": 3, "0x4": 1, "others": 1}}
+    assert got["HLT"]["histogram"] == {"256": 1} and "details" not in got["HLT"]
+    # What does not add up is not taken over; nor what was cut off.
+    got = reasons(below.replace("0x4 1", "0x4 2"))["CPUID"]
+    assert "details" not in got and got["least"] == 80
+    got = reasons(below.replace("128 2", "128 3"))["CPUID"]
+    assert not {"least", "most", "histogram"} & set(got) and got["details"]["0x1"] == 3
+    assert "histogram" not in reasons(below.replace("least 80 ", ""))["CPUID"]
+    assert reasons("")["CPUID"] == {"nr": 10, "name": "CPUID", "count": 5, "cycles": 500}
+
+
 def test_nothing_is_over_before_the_machine_is_off():
     assert watch(START + table() + ended()).ending is None
 
@@ -298,7 +324,7 @@ def test_a_line_without_end_takes_no_memory():
 
 PRINTER = r"""
 #include <stdio.h>
-#include "exit_stats.h"
+#include "exit_detail.h"
 static void put(void *ctx, const char *line) { (void)ctx; fputs(line, stdout); }
 int main(void)
 {
@@ -312,6 +338,19 @@ int main(void)
 	snap.stats.exceptions[14] = snap.stats.count[0];
 	snap.stats.cr_accesses[CR_ACCESS_FROM + 3] = snap.stats.count[28];
 	exit_stats_print(&snap, "end", &out);
+	static struct exit_detail detail;
+	exit_detail_init(&detail);
+	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++) {
+		int kind = exit_detail_kind(nr);
+		detail.least[nr] = nr;
+		detail.most[nr] = ~0ull - nr;
+		detail.cycles[nr][nr % 64] = snap.stats.count[nr];
+		for (u32 i = 0; kind >= 0 && i < snap.stats.count[nr] && i < 100; i++)
+			++*tally_count(&detail.tally[kind], i);
+		if (kind >= 0 && snap.stats.count[nr] > 100)
+			detail.tally[kind].count[0] = snap.stats.count[nr] - 100;
+	}
+	exit_detail_print(&detail, &snap.stats, "end", &out);
 	return 0;
 }
 """
@@ -321,7 +360,7 @@ def test_the_table_as_the_hypervisor_formats_it(tmp_path):
     """Printer and parser agree, for counts of every width."""
     (tmp_path / "printer.c").write_text(PRINTER)
     sources = [ROOT / "lib" / name for name in ("exit_stats.c", "counts_text.c", "exit_reasons.c",
-                                              "fmt.c")]
+                                              "fmt.c", "exit_detail.c", "detail_text.c")]
     subprocess.run(["gcc", "-std=gnu17", f"-I{ROOT}", f"-I{ROOT}/include", "-o",
                     tmp_path / "printer", tmp_path / "printer.c", *sources], check=True)
     printed = subprocess.run([tmp_path / "printer"], capture_output=True, check=True).stdout
@@ -330,6 +369,14 @@ def test_the_table_as_the_hypervisor_formats_it(tmp_path):
     assert run_entry(got.runs[1])["exceptions"] == {"#PF": 1}
     assert run_entry(got.runs[1])["cr_accesses"] == {"from-cr3": 29}
     assert block is not None and block.ticks == 2**64 - 1 and block.idle_cycles == 123
+    for row in run_entry(got.runs[1])["reasons"]:
+        if row["name"] == "?":  # the SDM defines none
+            continue
+        bucket = 2 ** (row["nr"] % 64) if row["nr"] % 64 else 0
+        assert (row["least"], row["most"]) == (row["nr"], 2**64 - 1 - row["nr"])
+        assert row["histogram"] == {str(bucket): row["count"]}
+    cpuids, = (row["details"] for row in run_entry(got.runs[1])["reasons"] if row["nr"] == 10)
+    assert cpuids == {f"{leaf:#x}": 1 for leaf in range(100)} | {"others": (1 << 60) - 100}
     by_number = {row["nr"]: row for row in block.reasons}
     assert by_number[10] == {"nr": 10, "name": "CPUID", "count": 1 << 60, "cycles": 1 << 62}
     assert by_number[48] == {"nr": 48, "name": "EPT_VIOLATION", "count": 49, "cycles": 48000}

@@ -30,7 +30,8 @@ _BLOCK = re.compile(rf"tallyvisor: exits end: seq {_NUMBER} ticks {_NUMBER} idle
 _ROW = re.compile(rf"tallyvisor: +{_NUMBER} (\S+) +{_NUMBER} +{_NUMBER} +\d+ +\d+\.\d%")
 _HEADER = re.compile(r"tallyvisor: +nr reason ")
 _PAGES = re.compile(rf"tallyvisor: pages end: written {_NUMBER} ever {_NUMBER}")
-# Below the table, a word for what is counted: exceptions, cr, or the word of the paging mode.
+# Below the table, a word for what is counted: exceptions, cr, the word of the paging mode, a reason
+# (what its exits were for), or a reason and "-cycles" (their histogram).
 _COUNTS = re.compile(r"tallyvisor: (\S+) end:((?: \S+ \d+)+)")
 _DONE = "tallyvisor: exits end: done"
 # The last one follows where no way of switching off worked.
@@ -67,6 +68,18 @@ class Block:
         """Whether the rows add up to the totals: a torn or forged table does not."""
         return (sum(row["count"] for row in self.reasons) == self.exits_total
                 and sum(row["cycles"] for row in self.reasons) == self.cycles_total)
+
+    def detail(self, reason: dict) -> dict:
+        """What the lines below the table add to a row; the parts that do not add up to its count are
+        left out."""
+        found = {}
+        buckets = dict(self.counts.get(f"{reason['name']}-cycles", {}))
+        extremes = {key: buckets.pop(key, None) for key in ("least", "most")}
+        if sum(buckets.values()) == reason["count"] and None not in extremes.values():
+            found = extremes | {"histogram": buckets}
+        if details := self.breakdown(reason["name"], reason["nr"]):
+            found["details"] = details
+        return found
 
     def breakdown(self, word: str, nr: int) -> dict[str, int]:
         """The exits of reason `nr` as the lines `word` name them; {} where they do not add up."""

@@ -22,7 +22,7 @@ def run_entry(run: Run) -> dict:
     if run.block:
         entry.update(exits_total=run.block.exits_total, cycles_total=run.block.cycles_total,
                      idle_cycles=run.block.idle_cycles, ticks=run.block.ticks,
-                     reasons=run.block.reasons,
+                     reasons=[row | run.block.detail(row) for row in run.block.reasons],
                      exceptions=run.block.breakdown("exceptions", EXCEPTION_NMI),
                      cr_accesses=run.block.breakdown("cr", CR_ACCESS),
                      paging_counters=run.block.counts.get(run.paging))

@@ -6,11 +6,14 @@ GUEST_PROGRAMS := $(patsubst tools/guest/%.c,$(BUILD)/guest/%,$(wildcard tools/g
 
 # Static, because the guest has no libraries; with the core's own table printer.
 GUEST_LIBS := lib/exit_stats.c lib/counts_text.c lib/exit_reasons.c lib/fmt.c
-$(BUILD)/guest/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exit_reasons.def \
-		include/shadow_counters.def
+EXITSTAT_LIBS := lib/exit_detail.c lib/detail_text.c $(wildcard tools/guest/lib/*.c)
+GUEST_DEPS := $(GUEST_LIBS) $(EXITSTAT_LIBS) $(wildcard tools/guest/lib/*.h) include/exit_stats.h \
+	include/exit_detail.h include/exit_reasons.def include/shadow_counters.def
+$(BUILD)/guest/exitstat $(BUILD)/guest-i386/exitstat: GUEST_MORE := $(EXITSTAT_LIBS)
+$(BUILD)/guest/%: tools/guest/%.c $(GUEST_DEPS)
 	@mkdir -p $(@D)
 	$(Q)echo "  CC    $<"; gcc -std=gnu17 -O2 -Wall -Wextra -Werror -Iinclude -I. -static \
-		-o $@ $< $(GUEST_LIBS)
+		-o $@ $< $(GUEST_LIBS) $(GUEST_MORE)
 
 .PHONY: guest-programs
 guest-programs: $(GUEST_PROGRAMS)
@@ -22,11 +25,10 @@ I386 := $(BUILD)/cache/i386/sysroot
 $(I386):
 	$(Q)PYTHONPATH=tools python3 -B -m tallyvisor.i386 "$(BUILD)/cache"
 
-$(BUILD)/guest-i386/%: tools/guest/%.c $(GUEST_LIBS) include/exit_stats.h include/exit_reasons.def \
-		| $(I386)
+$(BUILD)/guest-i386/%: tools/guest/%.c $(GUEST_DEPS) | $(I386)
 	@mkdir -p $(@D)
 	$(Q)echo "  CC    $@"; gcc -m32 --sysroot=$(I386) -B$(I386)/gcc -L$(I386)/gcc -std=gnu17 -O2 \
-		-Wall -Wextra -Werror -Iinclude -I. -static -o $@ $< $(GUEST_LIBS)
+		-Wall -Wextra -Werror -Iinclude -I. -static -o $@ $< $(GUEST_LIBS) $(GUEST_MORE)
 
 .PHONY: guest-programs-i386
 guest-programs-i386: $(GUEST_PROGRAMS_I386)

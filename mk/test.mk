@@ -4,7 +4,7 @@
 PYTEST ?=
 TEST_FUZZ_TIME ?= 5
 CLANG_FORMAT ?= clang-format
-C_FILES = $(wildcard $(addsuffix /*.[ch],include lib vmx guest ept shadow boot vmm tools/guest tools/bench/guest \
+C_FILES = $(wildcard $(addsuffix /*.[ch],include lib vmx guest ept shadow boot vmm tools/guest tools/guest/lib tools/bench/guest \
 	tests/host tests/host/oracle tests/fuzz \
 	tests/payload/* tests/boot/guest))
 

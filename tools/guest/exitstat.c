@@ -17,6 +17,7 @@
 #include "exit_reasons.h"
 #include "exit_stats.h"
 #include "lib/muldiv.h"
+#include "tools/guest/lib/detail.h"
 
 /** How often another exitstat may spoil our snapshot before we give up. */
 #define MAX_TRIES 100
@@ -27,12 +28,13 @@
 #define EXIT_BY_SIGNAL 128
 
 static const char help[] =
-	"Usage: exitstat [--json] [--verify | --overhead]\n"
-	"       exitstat [--json] [--] COMMAND [ARGUMENT]...\n"
+	"Usage: exitstat [--json] [--detail] [--verify | --overhead]\n"
+	"       exitstat [--json] [--detail] [--] COMMAND [ARGUMENT]...\n"
 	"Show the VM exits that Tallyvisor has counted since the guest began, by reason; or, on\n"
 	"standard error, those between the start and the end of COMMAND.\n"
 	"\n"
 	"  -j, --json      print JSON instead of the table\n"
+	"  -d, --detail    also show how the cycles are spread, and what the exits were for\n"
 	"  -v, --verify    also have the hypervisor print the same snapshot on its console\n"
 	"  -o, --overhead  show what lies between two snapshots with nothing between them\n"
 	"  -h, --help      print this text\n"
@@ -54,9 +56,14 @@ static const char help[] =
 /** CPUID instructions executed so far: each is an exit that the hypervisor counts. */
 static unsigned own_exits;
 
+/** Whether to show what there is in detail. */
+static bool detail_wanted;
+
 /** A snapshot, and the value of own_exits that its counters include. */
 struct reading {
 	struct exit_snapshot snap;
+	struct exit_detail detail; /* where it is wanted */
+	bool extremes;		   /* the shortest and the longest exit are known */
 	unsigned own_exits;
 };
 
@@ -138,8 +145,13 @@ static bool take_snapshot(struct reading *r)
 
 	for (int i = 0; i < MAX_TRIES; i++) {
 		r->own_exits = own_exits;
-		s->seq = cpuid(TV_CPUID_SNAPSHOT, TV_SNAPSHOT_TAKE).eax;
+		s->seq = cpuid(TV_CPUID_SNAPSHOT,
+			       detail_wanted ? TV_SNAPSHOT_TAKE_DETAIL : TV_SNAPSHOT_TAKE)
+				 .eax;
 		complete = read_counters(s);
+		if (detail_wanted)
+			complete = detail_read(cpuid, &r->detail, &s->stats) && complete;
+		r->extremes = true;
 		if (cpuid(TV_CPUID_SNAPSHOT, TV_SNAPSHOT_NUMBER).eax != s->seq)
 			continue;
 		if (!complete)
@@ -183,8 +195,9 @@ static void print_json_breakdown(const struct exit_stats *s, FILE *out)
 	fputs("}", out);
 }
 
-static void print_json(const struct exit_snapshot *s, FILE *out)
+static void print_json(const struct reading *r, FILE *out)
 {
+	const struct exit_snapshot *s = &r->snap;
 	struct exit_totals t = exit_stats_totals(&s->stats);
 	const char *separator = "";
 
@@ -196,9 +209,12 @@ static void print_json(const struct exit_snapshot *s, FILE *out)
 	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++) {
 		if (!s->stats.count[nr])
 			continue;
-		fprintf(out, "%s{\"nr\":%u,\"name\":\"%s\",\"count\":%llu,\"cycles\":%llu}",
+		fprintf(out, "%s{\"nr\":%u,\"name\":\"%s\",\"count\":%llu,\"cycles\":%llu",
 			separator, nr, exit_reason_name(nr), (unsigned long long)s->stats.count[nr],
 			(unsigned long long)s->stats.cycles[nr]);
+		if (detail_wanted)
+			detail_print_json(&r->detail, nr, r->extremes, out);
+		fputs("}", out);
 		separator = ",";
 	}
 	fputs("]", out);
@@ -209,37 +225,40 @@ static void print_json(const struct exit_snapshot *s, FILE *out)
 	fputs("}\n", out);
 }
 
-static void print(const struct exit_snapshot *s, const char *title, bool json, FILE *out)
+static void print(const struct reading *r, const char *title, bool json, FILE *out)
 {
 	const struct text_out text = {.prefix = "", .puts = put_line, .ctx = out};
 
 	if (json)
-		print_json(s, out);
+		print_json(r, out);
 	else
-		exit_stats_print(s, title, &text);
+		exit_stats_print(&r->snap, title, &text);
+	if (detail_wanted && !json)
+		detail_print(&r->detail, &r->snap.stats, r->extremes, out);
 	fflush(out);
 }
 
 /** What happened from one reading to the next. */
-static struct reading difference(const struct reading *after, const struct reading *before)
+static void difference(struct reading *d, const struct reading *after, const struct reading *before)
 {
-	struct reading d = {.own_exits = after->own_exits - before->own_exits};
-
-	d.snap.seq = after->snap.seq;
-	d.snap.ticks = after->snap.ticks - before->snap.ticks;
-	d.snap.pages_written = after->snap.pages_written; /* since the snapshot before it */
-	d.snap.pages_ever = after->snap.pages_ever;
-	exit_stats_sub(&d.snap.stats, &after->snap.stats, &before->snap.stats);
-	return d;
+	memset(d, 0, sizeof(*d));
+	d->own_exits = after->own_exits - before->own_exits;
+	d->snap.seq = after->snap.seq;
+	d->snap.ticks = after->snap.ticks - before->snap.ticks;
+	d->snap.pages_written = after->snap.pages_written; /* since the snapshot before it */
+	d->snap.pages_ever = after->snap.pages_ever;
+	exit_stats_sub(&d->snap.stats, &after->snap.stats, &before->snap.stats);
+	if (detail_wanted)
+		exit_detail_sub(&d->detail, &after->detail, &before->detail);
 }
 
 static int show_totals(bool json, bool verify)
 {
-	struct reading r;
+	static struct reading r;
 
 	if (!take_snapshot(&r))
 		return EXIT_FAILURE;
-	print(&r.snap, "snapshot", json, stdout);
+	print(&r, "snapshot", json, stdout);
 	if (!verify)
 		return EXIT_SUCCESS;
 	/* The hypervisor may write to the very terminal that our text is still on its way to. */
@@ -253,12 +272,12 @@ static int show_totals(bool json, bool verify)
 
 static int show_overhead(bool json)
 {
-	struct reading before, after, d;
+	static struct reading before, after, d;
 
 	if (!take_snapshot(&before) || !take_snapshot(&after))
 		return EXIT_FAILURE;
-	d = difference(&after, &before);
-	print(&d.snap, "overhead", json, stdout);
+	difference(&d, &after, &before);
+	print(&d, "overhead", json, stdout);
 	return EXIT_SUCCESS;
 }
 
@@ -310,7 +329,7 @@ static void print_summary(const struct reading *d)
 
 static int show_command(char **argv, bool json)
 {
-	struct reading before, after, d;
+	static struct reading before, after, d;
 	int code;
 
 	if (!take_snapshot(&before))
@@ -318,14 +337,14 @@ static int show_command(char **argv, bool json)
 	code = run(argv);
 	if (!take_snapshot(&after))
 		return code ? code : EXIT_FAILURE;
-	d = difference(&after, &before);
+	difference(&d, &after, &before);
 	if (!json) {
 		fprintf(stderr, "\nVM exits while '");
 		for (int i = 0; argv[i]; i++)
 			fprintf(stderr, "%s%s", i ? " " : "", argv[i]);
 		fprintf(stderr, "' ran:\n\n");
 	}
-	print(&d.snap, "command", json, stderr);
+	print(&d, "command", json, stderr);
 	if (!json)
 		print_summary(&d);
 	return code;
@@ -334,20 +353,21 @@ static int show_command(char **argv, bool json)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"verify", no_argument, NULL, 'v'},
-		{"overhead", no_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, 'j'},   {"detail", no_argument, NULL, 'd'},
+		{"verify", no_argument, NULL, 'v'}, {"overhead", no_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},   {NULL, 0, NULL, 0},
 	};
 	bool json = false, verify = false, overhead = false;
 	int c;
 
 	/* "+": the first word that is no option begins COMMAND. */
-	while ((c = getopt_long(argc, argv, "+jvoh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+jdvoh", options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			json = true;
+			break;
+		case 'd':
+			detail_wanted = true;
 			break;
 		case 'v':
 			verify = true;

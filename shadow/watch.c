@@ -92,8 +92,17 @@ static struct shadow_page *only_parent(struct shadow *s, const struct shadow_pag
 	return parent_of(s, sp);
 }
 
-/** Is this the way to `sp`, the only one, and in sync? */
+/** Does one way only lead to `sp`, from this root? */
 static bool one_way(struct shadow *s, const struct shadow_page *sp, const struct shadow_page *root)
+{
+	while (sp && sp != root)
+		sp = only_parent(s, sp);
+	return sp;
+}
+
+/** ... and is all of it in sync? */
+static bool one_protected_way(struct shadow *s, const struct shadow_page *sp,
+			      const struct shadow_page *root)
 {
 	while (sp && sp->in_sync && sp != root)
 		sp = only_parent(s, sp);
@@ -153,10 +162,10 @@ void watch_growth(struct shadow *s, struct shadow_vcpu *vc, struct shadow_page *
 	    s->nr_watched == SHADOW_WATCHED)
 		return;
 	sp->grown = 0;
-	if (!only_role(s, sp))
+	if (!only_role(s, sp) || !one_way(s, sp, root))
 		return;
 	protect_way(s, root, gva);
-	if (!one_way(s, sp, root))
+	if (!one_protected_way(s, sp, root))
 		return;
 	fill_absent(s, sp);
 	sp->watched = true;

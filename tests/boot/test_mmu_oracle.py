@@ -162,8 +162,8 @@ PLANTS = {
         "load.c", "\tat &= (1ull << level_shift(level)) - 1;\n", "\tat &= PAGE_SIZE - 1;\n"),
     "silence: another root that leads to the table": (
         "link.c", "\tunwatch_reached(s);\n\tsync_lists", "\tsync_lists"),
-    "silence: the way to the table not looked at": (
-        "watch.c", "\tif (!one_way(s, sp, root))\n\t\treturn;\n", ""),
+    "silence: a second parent of a table not seen": (
+        "watch.c", "ref && !s->link[ref].next ?", "ref ?"),
     "silence: the error code of a fetch tells of EFER.NXE": (
         "load.c", "lma && ((r->cr4 & X86_CR4_SMEP) || (r->efer & EFER_NX));", "lma;"),
     "silence: no bit is reserved where MAXPHYADDR is 52": (

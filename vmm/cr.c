@@ -99,7 +99,8 @@ void vcpu_load_cr3(struct vcpu *v, u64 cr3, bool keep)
 	struct paging *p = v->machine->paging;
 
 	v->shadow.cr3 = v->walk.cr3 = cr3;
-	vmcs_writel(GUEST_CR3, p->ops->load_cr3(p, v->index, &v->walk, keep).v);
+	/* On the way of every switch of address spaces: a VMWRITE without checks. */
+	vmwrite_sure(GUEST_CR3, p->ops->load_cr3(p, v->index, &v->walk, keep).v);
 }
 
 void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r)

@@ -39,6 +39,12 @@ static void env_invalidate(void *ctx)
 	vmx_invalidate(m);
 }
 
+/** On page tables of the hypervisor's: no EPT. */
+static void env_invalidate_linear(void *ctx)
+{
+	vmx_flush_linear(ctx);
+}
+
 static void env_invalidate_gva(void *ctx, gva_t gva)
 {
 	vmx_flush_address(ctx, gva);
@@ -91,7 +97,7 @@ void paging_create(struct machine *m, u32 mode)
 		.alloc_page = env_alloc_page,
 		.page_ptr = env_page_ptr,
 		.memtype = env_memtype,
-		.invalidate = env_invalidate,
+		.invalidate = mode == PAGING_SHADOW ? env_invalidate_linear : env_invalidate,
 		.invalidate_gva = env_invalidate_gva,
 		.guest_memtype = env_guest_memtype,
 		.ctx = m,

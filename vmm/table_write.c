@@ -11,6 +11,7 @@
 #include "table_write.h"
 
 #include "event.h"
+#include "guest/descriptor.h"
 #include "guest/insn.h"
 #include "guest_mem.h"
 #include "lib/mem.h"
@@ -19,13 +20,7 @@
 #include "vmcs.h"
 
 #define DR7_ENABLED 0xffu
-
-/* SDM volume 3, figure 3-8 "Segment Descriptor": in byte 5. */
-#define DESCRIPTOR_BYTES 8u
-#define DESCRIPTOR_TYPE_BYTE 5u
-#define DESCRIPTOR_ACCESSED BIT(0)
-#define DESCRIPTOR_CODE_OR_DATA BIT(4)
-#define DESCRIPTOR_PRESENT BIT(7)
+#define DESCRIPTOR_BYTES 8
 
 /** The instruction at RIP, as the processor can have fetched it: where that is all in one page. */
 static bool decode(struct vcpu *v, struct insn *in)
@@ -88,7 +83,7 @@ static bool find_descriptor(gva_t gva, u32 base_field, u32 limit_field, s64 *off
 {
 	u64 base = vmcs_readl(base_field), at = gva.v - base;
 
-	*offset = (s64)(DESCRIPTOR_TYPE_BYTE - at % DESCRIPTOR_BYTES);
+	*offset = DESCRIPTOR_ACCESS_BYTE - (s64)(at % DESCRIPTOR_BYTES);
 	return at <= vmcs_read32(limit_field);
 }
 
@@ -98,18 +93,15 @@ static void set_accessed(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
 	struct machine *m = v->machine;
 	s64 offset;
-	u8 *type;
+	const u8 *access;
 
 	if (!find_descriptor(gva, GUEST_GDTR_BASE, GUEST_GDTR_LIMIT, &offset) &&
 	    !find_descriptor(gva, GUEST_LDTR_BASE, GUEST_LDTR_LIMIT, &offset))
 		return;
 	gpa.v += (u64)offset;
-	type = ((gva.v + (u64)offset) ^ gva.v) & PAGE_MASK ? NULL : gmem_ptr(&m->pc.mem, gpa, 1);
-	if (!type || (*type & (DESCRIPTOR_CODE_OR_DATA | DESCRIPTOR_PRESENT)) !=
-			     (DESCRIPTOR_CODE_OR_DATA | DESCRIPTOR_PRESENT))
-		return;
-	__atomic_fetch_or(type, DESCRIPTOR_ACCESSED, __ATOMIC_SEQ_CST);
-	m->paging->ops->wrote(m->paging, gpa, 1);
+	access = ((gva.v + (u64)offset) ^ gva.v) & PAGE_MASK ? NULL : gmem_ptr(&m->pc.mem, gpa, 1);
+	if (access && (*access & (SEGMENT_S | SEGMENT_P)) == (SEGMENT_S | SEGMENT_P))
+		machine_phys_modify(m, gpa, 0, SEGMENT_ACCESSED);
 }
 
 bool emulate_write(struct vcpu *v, gva_t gva, gpa_t gpa)

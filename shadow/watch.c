@@ -92,21 +92,13 @@ static struct shadow_page *only_parent(struct shadow *s, const struct shadow_pag
 	return parent_of(s, sp);
 }
 
-/** Does one way only lead to `sp`, from this root? */
-static bool one_way(struct shadow *s, const struct shadow_page *sp, const struct shadow_page *root)
+/** Does one way only lead to `sp`, from this root; and, if that matters, is all of it in sync? */
+static bool one_way(struct shadow *s, const struct shadow_page *sp, const struct shadow_page *root,
+		    bool in_sync)
 {
-	while (sp && sp != root)
+	while (sp && sp != root && (sp->in_sync || !in_sync))
 		sp = only_parent(s, sp);
-	return sp;
-}
-
-/** ... and is all of it in sync? */
-static bool one_protected_way(struct shadow *s, const struct shadow_page *sp,
-			      const struct shadow_page *root)
-{
-	while (sp && sp->in_sync && sp != root)
-		sp = only_parent(s, sp);
-	return sp == root && sp->in_sync;
+	return sp == root && (sp->in_sync || !in_sync);
 }
 
 /** Write-protect what leads to `gva`, from the root down. */
@@ -162,10 +154,10 @@ void watch_growth(struct shadow *s, struct shadow_vcpu *vc, struct shadow_page *
 	    s->nr_watched == SHADOW_WATCHED)
 		return;
 	sp->grown = 0;
-	if (!only_role(s, sp) || !one_way(s, sp, root))
+	if (!only_role(s, sp) || !one_way(s, sp, root, false))
 		return;
 	protect_way(s, root, gva);
-	if (!one_protected_way(s, sp, root))
+	if (!one_way(s, sp, root, true))
 		return;
 	fill_absent(s, sp);
 	sp->watched = true;

@@ -43,12 +43,12 @@ enum store {
 	NR_STORES,
 };
 
-/** What the handler does with the next fault, and what it has seen. */
 #define write_dr(n, value) __asm__ volatile("mov %0, %%dr" #n ::"r"((u64)(value)))
 #define DR6_NONE 0xffff0ff0u
 #define DR7_NONE BIT(10)
 #define DR7_WRITES_OF_8 (DR7_NONE | BIT(0) | 9u << 16) /* by register 0 */
 
+/** What the handler does with the next fault, and what it has seen. */
 static volatile struct {
 	enum store how;
 	u64 *entry; /* of the first page */

@@ -328,18 +328,7 @@ load_tables:
 	mov ds, eax
 	mov es, eax
 	mov ss, eax
-	mov edi, idt
-	mov eax, exceptions
-	mov ecx, 32
-.gate:	mov [edi], ax
-	mov word [edi + 2], CODE32
-	mov edx, eax
-	mov dx, 0x8e00
-	mov [edi + 4], edx
-	add edi, 8
-	add eax, EXCEPTION_STUB
-	loop .gate
-	lidt [idtr]
+	load_exceptions CODE32
 	ret
 
 	exception_stubs

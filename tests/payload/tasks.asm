@@ -1287,18 +1287,7 @@ load_tables:
 	mov fs, eax
 	mov gs, eax
 	mov ss, eax
-	mov edi, idt
-	mov eax, exceptions
-	mov ecx, 32
-.gate:	mov [edi], ax
-	mov word [edi + 2], CODE32
-	mov edx, eax
-	mov dx, 0x8e00
-	mov [edi + 4], edx
-	add edi, 8
-	add eax, EXCEPTION_STUB
-	loop .gate
-	lidt [idtr]
+	load_exceptions CODE32
 	descriptor CODE_LOW, header, 0xffff, 0x9b, 0x40
 	descriptor STACK16, stack16, 0xffff, 0x92, 0	; not accessed: a switch writes that
 	descriptor LDT, ldt, ldt_end - ldt - 1, 0x82, 0

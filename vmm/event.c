@@ -87,6 +87,12 @@ void event_exception_error(struct vcpu *v, u8 vector, u32 error)
 	exception(v, vector, true, error);
 }
 
+void event_software_exception(struct vcpu *v, u32 info)
+{
+	queue(v, info & (INTR_INFO_TYPE_MASK | INTR_INFO_VECTOR_MASK), 0,
+	      vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
+}
+
 enum exit_action event_gp(struct vcpu *v)
 {
 	event_exception_error(v, GP_VECTOR, 0);

@@ -10,6 +10,10 @@
 void event_exception(struct vcpu *v, u8 vector);
 void event_exception_error(struct vcpu *v, u8 vector, u32 error);
 
+/** Queue the exception of INT3, INTO or INT1, whose exit has `info` as its interruption
+ *  information, for the instruction of this exit. */
+void event_software_exception(struct vcpu *v, u32 info);
+
 /** #GP(0) and #UD, the usual ones; for `return event_gp(v);` in handlers. */
 enum exit_action event_gp(struct vcpu *v);
 enum exit_action event_ud(struct vcpu *v);

@@ -4,6 +4,7 @@
 #include "core.h"
 #include "event.h"
 #include "exit_reasons.h"
+#include "guest/dr.h"
 #include "insn.h"
 #include "machine.h"
 #include "mce.h"
@@ -11,28 +12,43 @@
 #include "run.h"
 #include "vmcs.h"
 
-#define DR6_ACTIVE_LOW 0xffff0ff0ull
-#define DR7_GD BIT(13)
+/** Section 27.3.1.5: with TF set and blocking by STI or MOV SS, BS must be pending, although the
+ * exit did not record it; the next entry would fail (Xen's XSA-308). */
+static void pend_blocked_step(struct vcpu *v)
+{
+	if ((vcpu_rflags(v) & X86_EFLAGS_TF) && (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
+						 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+		vcpu_pend_single_step();
+}
 
 /** #DB exits before DR6 and DR7.GD change; the qualification says how (section 28.2.1). */
 static enum exit_action reflect_debug(struct vcpu *v, u32 info)
 {
-	u32 blocking = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-
-	/* Section 27.3.1.5: with TF set and blocking by STI or MOV SS, BS must be pending, although
-	 * this exit did not record it; the next entry would fail (Xen's XSA-308). */
-	if ((vcpu_rflags(v) & X86_EFLAGS_TF) &&
-	    (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
-		vcpu_pend_single_step();
+	pend_blocked_step(v);
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) { /* INT1 */
-		v->event_info = DB_VECTOR | INTR_TYPE_PRIV_SW_EXCEPTION | (u32)INTR_INFO_VALID;
-		v->event_insn_len = vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
-		v->requests |= REQ_EVENT;
+		event_software_exception(v, info);
 		return EXIT_RETRY; /* INT1 leaves DR6 and DR7 alone */
 	}
-	write_dr6((read_dr6() & ~0xfull) | DR6_ACTIVE_LOW | vcpu_qual(v));
+	write_dr6((read_dr6() & ~0xfull) | DR6_ONES | vcpu_qual(v));
 	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
 	event_exception(v, DB_VECTOR);
+	return EXIT_RETRY;
+}
+
+/** An exception that exit+= asked for: the guest's own, and as if it had not exited. */
+static enum exit_action reflect(struct vcpu *v, u32 info)
+{
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+
+	pend_blocked_step(v);
+	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_SOFT_EXCEPTION) /* INT3, INTO */
+		event_software_exception(v, info);
+	else if (vector == PF_VECTOR) /* the qualification is what CR2 would have been */
+		event_page_fault(v, GVA(vcpu_qual(v)), vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
+	else if (info & INTR_INFO_ERROR_CODE)
+		event_exception_error(v, vector, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
+	else
+		event_exception(v, vector);
 	return EXIT_RETRY;
 }
 
@@ -50,16 +66,13 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 	}
 	switch (vector) {
 	case PF_VECTOR:
-		return handle_page_fault(v);
+		return v->machine->controls.own_tables ? handle_page_fault(v) : reflect(v, info);
 	case DB_VECTOR:
 		return reflect_debug(v, info);
-	case AC_VECTOR:
-		event_exception_error(v, AC_VECTOR, vmcs_read32(VM_EXIT_INTR_ERROR_CODE));
-		return EXIT_RETRY;
 	case MC_VECTOR:
 		panic_machine_check("while the guest ran");
 	default:
-		return stop_unsupported(v, "exception %u exited, which nobody asked for", vector);
+		return reflect(v, info);
 	}
 }
 
@@ -72,7 +85,7 @@ enum exit_action handle_external_interrupt(struct vcpu *v)
 	/* The host's timer counts by another clock than the deadline's, at a rate that was
 	 * measured: it may have been too early, and fires only once. */
 	v->requests |= REQ_DEADLINE;
-	return EXIT_RETRY;
+	return stop_if_halted(v);
 }
 
 enum exit_action handle_triple_fault(struct vcpu *v)
@@ -102,8 +115,7 @@ enum exit_action handle_event_window(struct vcpu *v)
 
 enum exit_action handle_preemption_timer(struct vcpu *v)
 {
-	(void)v;
-	return EXIT_RETRY; /* settle() finds the deadline reached */
+	return stop_if_halted(v); /* settle() finds the deadline reached */
 }
 
 enum exit_action handle_entry_failure(struct vcpu *v)

@@ -119,17 +119,33 @@ static bool wake_pending(struct vcpu *v)
 	return (vcpu_rflags(v) & X86_EFLAGS_IF) && pc_pending_irq(pc, v->index) >= 0;
 }
 
+/** A guest that has halted cannot go on: the run is over. */
+static bool ends_here(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+
+	if ((vcpu_rflags(v) & X86_EFLAGS_IF) || wake_pending(v) || pc_nmi_wired(&m->pc, v->index))
+		return false;
+	klog("the guest halted with interrupts disabled: nothing can wake it");
+	machine_end(m, OUTCOME_HALTED);
+	return true;
+}
+
+enum exit_action stop_if_halted(struct vcpu *v)
+{
+	if ((v->cpu1 & CPU1_HLT_EXITING) || vmcs_read32(GUEST_ACTIVITY_STATE) != ACTIVITY_HLT ||
+	    !ends_here(v))
+		return EXIT_RETRY;
+	return EXIT_STOP;
+}
+
 enum exit_action handle_hlt(struct vcpu *v)
 {
 	struct machine *m = v->machine;
 	u64 slice = core.tsc_hz / 1000; /* the serial transmitter wants a look each millisecond */
 
-	if (!(vcpu_rflags(v) & X86_EFLAGS_IF) && !wake_pending(v) &&
-	    !pc_nmi_wired(&m->pc, v->index)) {
-		klog("the guest halted with interrupts disabled: nothing can wake it");
-		machine_end(m, OUTCOME_HALTED);
+	if (ends_here(v))
 		return EXIT_STOP;
-	}
 	while (!wake_pending(v) && m->outcome == OUTCOME_NONE) {
 		u64 now = machine_now(m);
 		u64 until = machine_deadline(m);
@@ -163,8 +179,7 @@ enum exit_action handle_rdpmc(struct vcpu *v)
 	return event_gp(v);
 }
 
-/** An instruction that the guest's CPUID does not have: VMX, SMX, TDX, MONITOR and MWAIT; with
- *  reproducible=1, RDRAND and RDSEED. */
+/** An instruction that the guest's CPUID does not have: VMX, SMX, TDX, MONITOR and MWAIT. */
 enum exit_action handle_hidden_instruction(struct vcpu *v)
 {
 	return event_ud(v);

@@ -11,9 +11,43 @@
 #include "run.h"
 #include "vmcs.h"
 
-static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
+/** The MSRs that the guest keeps in the processor while the host runs. They exit with
+ * exit+=msr=all; that this guest has them, msr_read() or msr_write() has said. */
+static bool is_live(u32 msr)
+{
+	return (msr >= MSR_STAR && msr <= MSR_SYSCALL_MASK) || msr == MSR_KERNEL_GS_BASE ||
+	       msr == MSR_TSC_AUX;
+}
+
+/** Those that exit with it, too, and for which the VMCS has a field; 0: none. */
+static u32 field_of(u32 msr)
 {
 	switch (msr) {
+	case MSR_IA32_SYSENTER_ESP:
+		return GUEST_SYSENTER_ESP;
+	case MSR_IA32_SYSENTER_EIP:
+		return GUEST_SYSENTER_EIP;
+	case MSR_FS_BASE:
+		return GUEST_FS_BASE;
+	case MSR_GS_BASE:
+		return GUEST_GS_BASE;
+	default:
+		return 0;
+	}
+}
+
+static bool read_vmcs_msr(struct vcpu *v, u32 msr, u64 *value)
+{
+	u32 field = field_of(msr);
+
+	if (field || is_live(msr)) {
+		*value = field ? vmcs_readl(field) : rdmsr(msr);
+		return true;
+	}
+	switch (msr) {
+	case MSR_IA32_SYSENTER_CS:
+		*value = vmcs_read32(GUEST_SYSENTER_CS);
+		return true;
 	case MSR_EFER:
 		*value = v->shadow.efer;
 		return true;
@@ -102,9 +136,37 @@ static void write_tsc(struct vcpu *v, u32 msr, u64 value)
 		lapic_msr_write(apic, MSR_IA32_TSC_DEADLINE, deadline_to_guest_time(v, deadline));
 }
 
-static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
+/** A value that the processor takes, or #GP: addresses are canonical, and two have 32 bits. */
+static bool passed_value_valid(u32 msr, u64 value)
 {
 	switch (msr) {
+	case MSR_STAR:
+		return true;
+	case MSR_SYSCALL_MASK:
+	case MSR_TSC_AUX:
+		return !(value >> 32);
+	default:
+		return is_canonical(value);
+	}
+}
+
+static bool write_vmcs_msr(struct vcpu *v, u32 msr, u64 value)
+{
+	u32 field = field_of(msr);
+
+	if (field || is_live(msr)) {
+		if (!passed_value_valid(msr, value))
+			return false;
+		if (field)
+			vmcs_writel(field, value);
+		else
+			wrmsr(msr, value);
+		return true;
+	}
+	switch (msr) {
+	case MSR_IA32_SYSENTER_CS:
+		vmcs_write32(GUEST_SYSENTER_CS, (u32)value);
+		return true;
 	case MSR_EFER:
 		return write_efer(v, value);
 	case MSR_IA32_CR_PAT:

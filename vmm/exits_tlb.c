@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* INVLPG and INVPCID of a guest on page tables of the hypervisor's. */
+/* INVLPG and INVPCID: on page tables of the hypervisor's, and where exit+=invlpg asks for them. */
 #include "event.h"
 #include "guest/invpcid.h"
 #include "guest/walk.h"
@@ -7,14 +7,21 @@
 #include "run.h"
 #include "vmcs.h"
 #include "vmx/mem_operand.h"
+#include "vmxon.h"
 
 #define CR3_PCID 0xfffull
 
 static void invalidate_address(struct vcpu *v, gva_t gva)
 {
-	struct paging *p = v->machine->paging;
+	struct machine *m = v->machine;
 
-	p->ops->invlpg(p, v->index, &v->walk, gva);
+	/* Where the processor walks the guest's tables, INVVPID. That of one address would leave
+	 * the paging-structure caches of others, which INVLPG does not (SDM volume 3, section
+	 * 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"). */
+	if (m->controls.own_tables)
+		m->paging->ops->invlpg(m->paging, v->index, &v->walk, gva);
+	else
+		vmx_flush_linear(m);
 }
 
 /** The qualification is the linear address; of one that is not canonical nothing is cached. */
@@ -28,7 +35,8 @@ enum exit_action handle_invlpg(struct vcpu *v)
 }
 
 /** The descriptor. False: an exception is queued, or the guest has ended. */
-static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
+static bool read_descriptor(struct vcpu *v, const struct walk_regs *r, u32 info,
+			    struct invpcid_desc *d)
 {
 	const struct vmx_mem_operand o = {
 		.info = info, .displacement = vcpu_qual(v), .gpr = v->gpr};
@@ -47,8 +55,8 @@ static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
 		return false;
 	}
 	gva = segment_linear(mode, seg.base, offset);
-	status = guest_virt_read(&v->machine->pc.mem, vcpu_own_walk_regs(v), gva, d, sizeof(*d),
-				 WALK_READ, &out, &fault);
+	status = guest_virt_read(&v->machine->pc.mem, r, gva, d, sizeof(*d), WALK_READ, &out,
+				 &fault);
 	if (status == WALK_FAULT)
 		event_emulated_page_fault(v, fault, out.pferr);
 	else if (status == WALK_NOT_RAM)
@@ -60,6 +68,11 @@ static bool read_descriptor(struct vcpu *v, u32 info, struct invpcid_desc *d)
 static void invalidate(struct vcpu *v, u64 type, const struct invpcid_desc *d)
 {
 	struct paging *p = v->machine->paging;
+
+	if (!v->machine->controls.own_tables) {
+		vmx_flush_linear(v->machine);
+		return;
+	}
 	bool present = d->pcid == (v->walk.cr4 & X86_CR4_PCIDE ? v->walk.cr3 & CR3_PCID : 0);
 
 	if (present && type == INVPCID_ADDRESS)
@@ -75,6 +88,7 @@ enum exit_action handle_invpcid(struct vcpu *v)
 {
 	u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);
 	struct invpcid_desc d;
+	struct walk_regs r;
 	u64 type;
 
 	/* The SDM has the processor check the privilege level before this exit; Bochs 2.7 does not.
@@ -84,9 +98,10 @@ enum exit_action handle_invpcid(struct vcpu *v)
 	type = vcpu_reg(v, vmx_operand_reg2(info));
 	if (vcpu_code_bits(v) != 64)
 		type = (u32)type;
-	if (!read_descriptor(v, info, &d))
+	vcpu_walk_regs(v, &r);
+	if (!read_descriptor(v, &r, info, &d))
 		return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
-	if (!invpcid_valid(type, &d, v->walk.cr4 & X86_CR4_PCIDE))
+	if (!invpcid_valid(type, &d, r.cr4 & X86_CR4_PCIDE))
 		return event_gp(v);
 	invalidate(v, type, &d);
 	return EXIT_ADVANCE;

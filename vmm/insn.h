@@ -62,6 +62,21 @@ static inline void cpuid(u32 leaf, u32 subleaf, struct cpuid_regs *r)
 			 : "0"(leaf), "2"(subleaf));
 }
 
+/** RDRAND and RDSEED of 64 bits. False: there was none (CF=0). */
+static inline bool rdrand(u64 *v)
+{
+	bool there;
+	__asm__ volatile("rdrand %1" : "=@ccc"(there), "=r"(*v));
+	return there;
+}
+
+static inline bool rdseed(u64 *v)
+{
+	bool there;
+	__asm__ volatile("rdseed %1" : "=@ccc"(there), "=r"(*v));
+	return there;
+}
+
 #define DEFINE_CR(n)                                                                               \
 	static inline u64 read_cr##n(void)                                                         \
 	{                                                                                          \

@@ -13,6 +13,10 @@
 /** Of exit reason 0 there is one more, for #PF: vmm/exits_pf.c. */
 enum exit_action handle_page_fault(struct vcpu *v);
 
+/** An exit between instructions: has the guest halted by itself (exit-=hlt), with nothing to wake
+ * it? Then the run is over, as where HLT exits. */
+enum exit_action stop_if_halted(struct vcpu *v);
+
 /** End the run because the guest did what is not emulated here: a sentence, the vcpu, the last
  *  exits. */
 enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)

@@ -9,6 +9,7 @@
 #include "lib/fmt.h"
 #include "msr_index.h"
 #include "vmx/feature_bits.h"
+#include "vmx/switch_exits.h"
 #include "x86.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
@@ -17,10 +18,12 @@
 /** Controls that a paging mode cannot do without. */
 static const struct {
 	u64 cpu1, cpu2;
+	u32 exceptions;
 } mode_requires[PAGING_MODES] = {
 	[PAGING_EPT] = {.cpu2 = CPU2_EPT},
 	[PAGING_SHADOW] = {.cpu1 = CPU1_CR3_LOAD_EXITING | CPU1_CR3_STORE_EXITING |
-				   CPU1_INVLPG_EXITING},
+				   CPU1_INVLPG_EXITING,
+			   .exceptions = (u32)BIT(PF_VECTOR)},
 };
 
 /** Names of what is missing, as a list. */
@@ -104,11 +107,40 @@ static EFI_STATUS check_modes(struct boot *b, const struct vmx_caps *caps)
 		      missing.ept ? "write paging=shadow, " : "");
 }
 
+/** exit+= and exit-=, in each mode that will run. */
+static EFI_STATUS check_exits(struct boot *b, const struct vmx_caps *caps)
+{
+	const struct options *o = &b->info->options;
+	u32 modes[PAGING_COMPARED];
+	unsigned nr = paging_modes(o->paging, modes);
+
+	for (unsigned i = 0; i < nr; i++) {
+		const struct exit_needs needs = {
+			.mode = paging_name(modes[i]),
+			.cpu1 = mode_requires[modes[i]].cpu1,
+			.exceptions = mode_requires[modes[i]].exceptions,
+			.hidden_random = o->reproducible,
+			.features_off = o->features_off,
+		};
+		struct vmx_controls chosen;
+		char err[OPT_ERROR_MAX];
+
+		if (b->info->modes_lacking & BIT(modes[i]))
+			continue;
+		vmx_choose_controls(caps, needs.cpu1, mode_requires[modes[i]].cpu2, 0, &chosen,
+				    NULL, NULL);
+		if (!exit_switches_apply(&o->exits, caps, &needs, &chosen, err, sizeof(err)))
+			return refuse(b, EFI_UNSUPPORTED, "%s", err);
+	}
+	return EFI_SUCCESS;
+}
+
 static EFI_STATUS check_vmx_controls(struct boot *b)
 {
 	u32 off = b->info->options.features_off, stuck;
 	char names[FEATURES_NAMES_MAX];
 	struct vmx_caps caps;
+	EFI_STATUS status;
 
 	vmx_caps_read(&caps, off, read_capability, NULL);
 	stuck = vmx_features_of(&caps) & off;
@@ -124,7 +156,8 @@ static EFI_STATUS check_vmx_controls(struct boot *b)
 			"EPT (%s)%s",
 			feature_name(FEATURE_EPT_AD),
 			off & FEATURE_BIT(EPT_AD) ? ", for features-= takes them away" : "");
-	return check_modes(b, &caps);
+	status = check_modes(b, &caps);
+	return EFI_ERROR(status) ? status : check_exits(b, &caps);
 }
 
 EFI_STATUS check_cpu(struct boot *b)

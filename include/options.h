@@ -6,6 +6,7 @@
 #ifndef TV_OPTIONS_H
 #define TV_OPTIONS_H
 
+#include "exit_switches.h"
 #include "types.h"
 
 #define OPT_PATH_MAX 128
@@ -65,12 +66,13 @@ struct options {
 	u32 dirty;	  /* 1: count the pages that the guest writes */
 	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 features_off; /* the set of features (vmx_features.h) named by features-= */
-	u32 on_reset;	  /* enum reset_policy */
-	u32 at_end;	  /* enum end_policy */
-	u32 reproducible; /* 1: two runs of one guest are alike (lib/reproducible.h) */
-	u32 initrd_optional;	   /* 1: `initrd` is the default, and a missing file means none */
-	char kernel[OPT_PATH_MAX]; /* on the boot volume: starts with \, no / in it */
-	char initrd[OPT_PATH_MAX]; /* the same; empty: none */
+	struct exit_switches exits; /* those named by exit+= and exit-= */
+	u32 on_reset;		    /* enum reset_policy */
+	u32 at_end;		    /* enum end_policy */
+	u32 reproducible;	    /* 1: two runs of one guest are alike (lib/reproducible.h) */
+	u32 initrd_optional;	    /* 1: `initrd` is the default, and a missing file means none */
+	char kernel[OPT_PATH_MAX];  /* on the boot volume: starts with \, no / in it */
+	char initrd[OPT_PATH_MAX];  /* the same; empty: none */
 	char cmdline[OPT_CMDLINE_MAX];
 	u32 nr_modules;
 	struct option_module module[OPT_MODULES_MAX]; /* those named by module= */
@@ -84,11 +86,11 @@ void options_default(struct options *o);
 
 /**
  * Parse one line of options into `o` (which holds defaults or earlier settings).
- * Words are separated by white space: name=value, and the last of several wins, but for module=
- * and features-=, of which each adds to those before. Double quotes around a value, or any part of
- * a word, keep white space in it. A word `--` ends the options, and the rest of the line, as it
- * stands but trimmed, becomes the guest's command line. Paths are written with / or \ and count
- * from the root of the boot volume.
+ * Words are separated by white space: name=value, and the last of several wins, but for module=,
+ * features-=, exit+= and exit-=, of which each adds to those before. Double quotes around a value,
+ * or any part of a word, keep white space in it. A word `--` ends the options, and the rest of the
+ * line, as it stands but trimmed, becomes the guest's command line. Paths are written with / or
+ * \ and count from the root of the boot volume.
  *
  * @line, @len  the text, ASCII, need not be terminated
  * @err         at least OPT_ERROR_MAX bytes; on failure one sentence that names the word and

@@ -6,6 +6,7 @@
  */
 #include "options.h"
 
+#include "exit_switches.h"
 #include "vmx_features.h"
 #include "lib/fmt.h"
 #include "lib/mem.h"
@@ -181,6 +182,15 @@ static bool set_features(const struct option_row *row, struct options *o, void *
 	return features_parse(field, value, err, OPT_ERROR_MAX);
 }
 
+/** By the last character of the option's name. */
+static bool set_exits(const struct option_row *row, struct options *o, void *field,
+		      const char *value, char *err)
+{
+	(void)o;
+	return exit_switches_parse(field, row->name[strlen(row->name) - 1] == '+', value, err,
+				   OPT_ERROR_MAX);
+}
+
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
@@ -204,6 +214,8 @@ static const struct option_row option_rows[] = {
 	{"poll_ms", set_number, FIELD(poll_ms), "poll_ms=<milliseconds>, 0 to 10000", 0, 10000,
 	 NULL},
 	{"features-", set_features, FIELD(features_off), "features-=<name>,<name>...", 0, 0, NULL},
+	{"exit+", set_exits, FIELD(exits), "exit+=<name>,<name>...", 0, 0, NULL},
+	{"exit-", set_exits, FIELD(exits), "exit-=<name>,<name>...", 0, 0, NULL},
 	{"dirty", set_choice, FIELD(dirty), "dirty=0 or dirty=1", 0, 0, switch_choices},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},

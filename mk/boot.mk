@@ -17,8 +17,9 @@ BOOT_CFLAGS := -std=gnu17 -O2 -Wall -Wextra -Werror -ffreestanding -fpic -fvisib
 	-mno-red-zone -mgeneral-regs-only -DGNU_EFI_USE_MS_ABI \
 	-Iinclude -I. -isystem $(GNUEFI_INC) -isystem $(GNUEFI_INC)/x86_64 -MMD -MP
 
-BOOT_SRCS := $(wildcard boot/*.c) lib/options.c lib/vmx_features.c lib/reproducible.c lib/fmt.c \
-	lib/mem.c guest/linux_plan.c guest/multiboot_plan.c guest/gmem.c vmx/caps.c vmx/feature_bits.c
+BOOT_SRCS := $(wildcard boot/*.c) lib/options.c lib/exit_switches.c lib/vmx_features.c \
+	lib/reproducible.c lib/fmt.c lib/mem.c guest/linux_plan.c guest/multiboot_plan.c guest/gmem.c vmx/caps.c \
+	vmx/feature_bits.c vmx/switch_exits.c
 BOOT_OBJS := $(BOOT_SRCS:%.c=$(BUILD)/efi/%.o) $(BUILD)/efi/boot/enter.o \
 	$(BUILD)/efi/boot/core_image.o
 
@@ -66,7 +67,8 @@ $(BUILD)/host/test_boot: $(BUILD)/host/tests/host/test_boot.o $(BUILD)/host/boot
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 30
 
-$(BUILD)/fuzz/options: tests/fuzz/fuzz_options.c lib/options.c lib/vmx_features.c lib/fmt.c include/options.h
+$(BUILD)/fuzz/options: tests/fuzz/fuzz_options.c lib/options.c lib/exit_switches.c lib/vmx_features.c lib/fmt.c \
+		include/options.h
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=gnu17 -g -O1 -Wall -Wextra -Werror -Iinclude -I. \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ \

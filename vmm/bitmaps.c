@@ -19,6 +19,8 @@ void bitmaps_pass_msr(struct vcpu *v, u32 msr, enum msr_access access, bool pass
 	unsigned offset = access == MSR_WRITE ? MSR_WRITE_LOW : MSR_READ_LOW;
 	u8 bit;
 
+	if (core.boot->options.exits.on & EXIT_SWITCH_BIT(MSR))
+		return; /* the bitmap stays full */
 	if (msr >= MSR_HIGH_BASE) {
 		offset += MSR_READ_HIGH - MSR_READ_LOW;
 		msr -= MSR_HIGH_BASE;

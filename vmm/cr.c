@@ -83,12 +83,13 @@ static void load_own_tables(struct vcpu *v)
 	vmcs_writel(GUEST_CR3, p->ops->load(p, v->index, &v->walk).v);
 }
 
-/** Page faults exit; those with P=0 in the error code only where the mode wants it (SDM volume 3,
- *  section 25.6.3 "Exception Bitmap"). */
+/** Page faults exit; those with P=0 in the error code only where the mode or exit+=
+ *  wants it (SDM volume 3, section 25.6.3 "Exception Bitmap"). */
 static void filter_page_faults(const struct vcpu *v)
 {
 	const struct paging *p = v->machine->paging;
-	u32 bits = p->ops->silent(p, v->index) ? PFERR_PRESENT : 0;
+	bool all = core.boot->options.exits.exceptions_on & BIT(PF_VECTOR);
+	u32 bits = !all && p->ops->silent(p, v->index) ? PFERR_PRESENT : 0;
 
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, bits);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, bits);

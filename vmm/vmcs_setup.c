@@ -65,6 +65,7 @@ static void assert_impossible_exits(const struct machine *m)
 static void set_controls(struct vcpu *v)
 {
 	const struct machine *m = v->machine;
+	const struct exit_switches *x = &core.boot->options.exits;
 	u32 cpu2 = m->vmx.word[WORD_CPU2];
 
 	assert_impossible_exits(m);
@@ -76,7 +77,7 @@ static void set_controls(struct vcpu *v)
 	/* #AC and #DB can be delivered without end inside one guest instruction (CVE-2015-5307,
 	 * CVE-2015-8104); #MC is the host's. */
 	vmcs_write32(EXCEPTION_BITMAP, (u32)(BIT(AC_VECTOR) | BIT(DB_VECTOR) | BIT(MC_VECTOR)) |
-					       m->controls.exceptions);
+					       m->controls.exceptions | x->exceptions_on);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write32(CR3_TARGET_COUNT, 0);
@@ -93,7 +94,7 @@ static void set_controls(struct vcpu *v)
 	if (cpu2 & CPU2_PML)
 		dirty_init_log(v);
 	if (cpu2 & CPU2_XSAVES)
-		vmcs_write64(XSS_EXIT_BITMAP, ~0ull);
+		vmcs_write64(XSS_EXIT_BITMAP, x->off & EXIT_SWITCH_BIT(XSAVES) ? 0 : ~0ull);
 	if (cpu2 & CPU2_VPID)
 		vmcs_write16(VIRTUAL_PROCESSOR_ID, (u16)(1 + v->index));
 	apicv_init(v);

@@ -46,6 +46,9 @@ static void check_options(const struct options *o)
 	require(o->at_end == END_OFF || o->at_end == END_STAYS);
 	require(o->screen <= 1 && o->verbose <= 1 && o->dirty <= 1);
 	require(!(o->features_off >> NR_FEATURES));
+	require(!((o->exits.on | o->exits.off) >> NR_EXIT_SWITCHES));
+	require(!(o->exits.on & o->exits.off));
+	require(!(o->exits.exceptions_on & o->exits.exceptions_off));
 	check_path(o->kernel, false);
 	check_path(o->initrd, true);
 	check_text(o->cmdline, OPT_CMDLINE_MAX);

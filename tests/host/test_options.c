@@ -219,7 +219,8 @@ static void test_features_off(void **state)
 	refuse("features=vpid",
 	       "unknown option \"features\" (did you mean \"features-\"?): the "
 	       "options are paging= mem= shadow_pool= kernel= initrd= module= leaves= poll_ms= "
-	       "features-= dirty= crash= on_reset= at_end= reproducible= screen= verbose=");
+	       "features-= exit+= exit-= dirty= crash= on_reset= at_end= reproducible= screen= "
+	       "verbose=");
 }
 
 static void test_paths(void **state)
@@ -284,7 +285,8 @@ static void test_unknown_names(void **state)
 {
 	static const char known[] =
 		"the options are paging= mem= shadow_pool= kernel= initrd= module= leaves= "
-		"poll_ms= features-= dirty= crash= on_reset= at_end= reproducible= screen= "
+		"poll_ms= features-= exit+= exit-= dirty= crash= on_reset= at_end= reproducible= "
+		"screen= "
 		"verbose=";
 	char sentence[OPT_ERROR_MAX];
 
@@ -324,12 +326,14 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---",
 	       "unknown option \"---\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= at_end= reproducible= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= crash= on_reset= at_end= "
+	       "reproducible= "
 	       "screen= "
 	       "verbose=");
 	refuse("\"--\" x",
 	       "unknown option \"--\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= dirty= crash= on_reset= at_end= reproducible= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= crash= on_reset= at_end= "
+	       "reproducible= "
 	       "screen= "
 	       "verbose=");
 }

@@ -100,6 +100,8 @@ static enum exit_action general_detect(struct vcpu *v, u64 dr7)
 {
 	write_dr6((read_dr6() & ~0xfull) | DR6_ONES | DR6_BD);
 	vmcs_writel(GUEST_DR7, dr7 & ~DR7_GD);
+	/* A fault: section 18.3.1.1. */
+	vcpu_set_rflags(v, vcpu_rflags(v) | X86_EFLAGS_RF);
 	event_exception(v, DB_VECTOR);
 	return EXIT_RETRY;
 }

@@ -35,19 +35,20 @@ static bool has_rdtscp(void)
 
 static void test_rdtsc(void)
 {
+	const bool rdtscp = has_rdtscp();
 	u32 low, high, aux = 0;
 	u64 first, second, third;
 
-	if (has_rdtscp())
+	if (rdtscp)
 		wrmsr(MSR_TSC_AUX, 0x12345678);
 	exits_begin();
 	first = rdtsc();
 	second = rdtsc();
-	if (has_rdtscp())
+	if (rdtscp)
 		__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
 	third = rdtsc();
 	EXITS("RDTSC", [EXIT_REASON_RDTSC] = WHEN("rdtsc", 3),
-	      [EXIT_REASON_RDTSCP] = has_rdtscp() ? WHEN("rdtsc", 1) : 0);
+	      [EXIT_REASON_RDTSCP] = rdtscp ? WHEN("rdtsc", 1) : 0);
 	check(first < second && second < third && third - first < 1000000, "%lx, %lx, %lx",
 	      (unsigned long)first, (unsigned long)second, (unsigned long)third);
 	/* By the MSR it is the same clock, also when it was moved. */
@@ -56,7 +57,7 @@ static void test_rdtsc(void)
 	second = rdmsr(MSR_TSC);
 	check(first >= BIT(40) && second > first && second - BIT(40) < 1000000,
 	      "after a write: %lx, %lx", (unsigned long)first, (unsigned long)second);
-	if (!has_rdtscp())
+	if (!rdtscp)
 		return;
 	__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
 	check(aux == 0x12345678 && high == 0x100, "RDTSCP: ECX %x, EDX %x", aux, high);

@@ -15,8 +15,8 @@ CASES = re.findall(r'case_run\("([a-z0-9-]+)"',
                    (ROOT / "tests/payload/exits/main.c").read_text())
 EXCEPTIONS = "de bp of br ud nm df ts np ss gp pf mf xm".split()
 
-# What is on by itself.
-USUAL = {"ept": ["wbinvd"], "shadow": ["wbinvd", "invlpg", "cr3-load", "cr3-store"]}
+# What is on by itself; page faults as long as a guest has neither SMEP nor EFER.NXE set.
+USUAL = {"ept": ["wbinvd"], "shadow": ["wbinvd", "invlpg", "cr3-load", "cr3-store", "pf"]}
 # What the default model has, and what of it may be off.
 POSSIBLE = ["rdtsc", "pause", "invlpg", "cr3-load", "cr3-store", "cr8", "mov-dr",
             "descriptor-table", "rdrand", "msr=all"]

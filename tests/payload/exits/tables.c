@@ -75,7 +75,8 @@ void test_table_registers(void)
 	expect_fault("SGDT to there", TRY("sgdt (%%rsp,%0)", ::"r"(HOLE) : "memory"), SS_VECTOR, 0);
 	expect_fault("LGDT of a page that is not present", TRY("lgdt (%0)", ::"r"(BIT(45))),
 		     PF_VECTOR, 0);
-	check(read_cr2() == BIT(45), "CR2 %lx", (unsigned long)read_cr2());
+	/* The SDM does not say which of its parts is read first. */
+	check(read_cr2() - BIT(45) < 10, "CR2 %lx", (unsigned long)read_cr2());
 	expect_fault("SIDT to it", TRY("sidt (%0)", ::"r"(BIT(45)) : "memory"), PF_VECTOR, 2);
 	after = sgdt();
 	check(after.base == before.base && after.limit == before.limit, "GDTR changed");

@@ -29,6 +29,25 @@ def test_the_manual_has_them_all():
     assert re.findall("`([a-z0-9=-]+)`", " ".join(first)) == [*NAMES, "exceptions="]
 
 
+@pytest.mark.qemu
+def test_what_is_never_possible_is_refused(run):
+    got = run(paging="ept", engine="qemu", timeout=120, options="exit+=pause exit-=io=all")
+    assert got.exit_code == 4 and got.last_run["outcome"] == "refused"
+    assert "exit-=io=all is not possible: the guest's ports are devices" in got.verdict
+
+
+@pytest.mark.bochs
+@pytest.mark.parametrize("options,why", [
+    ("exit+=mtf", "exit+=mtf is not possible: this CPU lacks it"),
+    ("exit-=invlpg", "exit-=invlpg is not possible with paging=shadow: its page tables follow"),
+])
+def test_what_this_machine_cannot_do_is_refused(run, options, why):
+    got = run(paging="shadow", engine="bochs", timeout=120, mem=64, options=options,
+              kernel=BUILD / "payload" / "exits.elf")
+    assert got.exit_code == 4 and got.last_run["outcome"] == "refused"
+    assert why in got.verdict
+
+
 @pytest.mark.bochs
 @pytest.mark.parametrize("paging", ["ept", "shadow"])
 @pytest.mark.parametrize("cpu,on", [

@@ -36,7 +36,7 @@ static void forget_stale(struct fault *f)
 
 	while (sp && !sp->role.direct) {
 		unsigned index = level_index(f->gva, sp->role.level);
-		u32 ref = ref_of(s, sp, index);
+		u32 ref = ref_of(sp, index);
 
 		if (!spte_present(s->spt[ref]))
 			return;
@@ -60,7 +60,7 @@ static void forget_other_half(struct fault *f)
 
 	if (!sp || sp->role.mode != MODE_32BIT || sp->role.direct)
 		return;
-	ref = ref_of(s, sp, index);
+	ref = ref_of(sp, index);
 	if (spte_present(s->spt[ref]) && read_guest_entry(sp, index) != s->snap[ref])
 		spte_drop(s, ref);
 }
@@ -354,7 +354,7 @@ static enum paging_verdict map(struct fault *f, const struct walk_path *path, u6
 
 	for (unsigned step = 0;; step++) {
 		unsigned level = sp->role.level, index = level_index(f->gva, level);
-		u32 ref = ref_of(s, sp, index);
+		u32 ref = ref_of(sp, index);
 		u64 entry = sp->role.direct ? 0 : path->step[step].entry, before;
 		bool leaf = sp->role.direct || step == path->depth - 1;
 		bool linked = (s->spt[ref] & (PTE_A | PTE_PS)) == PTE_A && s->snap[ref] == entry;

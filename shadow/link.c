@@ -65,7 +65,7 @@ static void fill_direct(struct shadow *s, struct shadow_page *sp)
 					    FOLD_NOTHING);
 		if (*t.list & HEAD_PROTECTED)
 			spte &= ~PTE_W;
-		spte_install(s, ref_of(s, sp, i), spte, 0, t.list);
+		spte_install(s, ref_of(sp, i), spte, 0, t.list);
 	}
 }
 
@@ -81,7 +81,7 @@ static bool prefill_link(struct shadow *s, struct shadow_page *sp, unsigned inde
 			  child_role(sp, index, entry, false));
 	if (!child)
 		return false;
-	spte_install(s, ref_of(s, sp, index),
+	spte_install(s, ref_of(sp, index),
 		     page_hpa(s, child) | compose_link(sp->role, entry, false), entry,
 		     &child->parents);
 	adopt(s, child, sp->owner);

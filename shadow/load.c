@@ -49,6 +49,7 @@ static void set_mode(struct shadow *s, struct shadow_vcpu *vc, const struct walk
 	if (!vc->levels)
 		frames_new_types(s);
 	s->maxphyaddr = r->maxphyaddr;
+	s->cr3_mask = (1ull << r->maxphyaddr) - 1;
 	s->has_1g = r->has_1g;
 	vc->paging = r->cr0 & X86_CR0_PG;
 	vc->silent = false;
@@ -86,7 +87,7 @@ static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)
 			return get_root(s, NOWHERE, (union role){.level = role.level, .direct = 1});
 	}
 	sp = page_create(s, gfn, role, table);
-	adopt(s, sp, role.level == 4 ? page_number(s, sp) : OWNER_SHARED);
+	adopt(s, sp, role.level == 4 ? sp->number : OWNER_SHARED);
 	prefill_root(s, sp);
 	return sp;
 }
@@ -94,7 +95,7 @@ static struct shadow_page *get_root(struct shadow *s, u64 gfn, union role role)
 /** The frame in CR3 or a PDPTE. */
 static inline u64 frame_of(const struct shadow *s, u64 cr3)
 {
-	return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;
+	return (cr3 & s->cr3_mask) >> PAGE_SHIFT;
 }
 
 /** The frame and quadrant of root `i`; false: there is none. */
@@ -125,7 +126,7 @@ static bool root_frame(const struct shadow *s, const struct shadow_vcpu *vc, uns
 /** The new root in place of the old one; pinned, so that nothing reclaims it. */
 static void set_root(struct shadow *s, struct shadow_vcpu *vc, unsigned i, struct shadow_page *sp)
 {
-	u32 old = vc->root[i], n = sp ? page_number(s, sp) : 0;
+	u32 old = vc->root[i], n = sp ? sp->number : 0;
 
 	if (sp)
 		sp->pins++;
@@ -169,7 +170,7 @@ static bool invalidate_entry(struct shadow *s, struct shadow_page *sp, u64 gva)
 {
 	while (sp && !sp->role.direct) {
 		unsigned index = level_index(gva, sp->role.level);
-		u32 ref = ref_of(s, sp, index);
+		u32 ref = ref_of(sp, index);
 		u64 entry = read_guest_entry(sp, index);
 
 		if (sp->role.level > 1) {
@@ -207,7 +208,7 @@ const void *shadow_peek(const struct paging *p, unsigned vcpu, gva_t gva)
 	unsigned level;
 
 	for (level = sp ? sp->role.level : 0; level; level--) {
-		spte = s->spt[ref_of(s, sp, level_index(at, level))];
+		spte = s->spt[ref_of(sp, level_index(at, level))];
 		if (!spte_present(spte))
 			return NULL;
 		if (spte_is_leaf(spte, level))
@@ -285,9 +286,9 @@ static bool keep_pcid(struct shadow *s, struct shadow_vcpu *vc)
 	return true;
 }
 
-static hpa_t processor_cr3(const struct shadow *s, const struct shadow_vcpu *vc)
+static hpa_t processor_cr3(const struct shadow_vcpu *vc)
 {
-	return vc->levels == 4 ? HPA(page_hpa(s, &s->page[vc->root[0]])) : vc->pdpt_hpa;
+	return vc->levels == 4 ? HPA(vc->pdpt[0] & SPTE_ADDR_MASK) : vc->pdpt_hpa;
 }
 
 hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
@@ -305,7 +306,7 @@ hpa_t shadow_load(struct paging *p, unsigned vcpu, const struct walk_regs *r)
 	forget_pcids(vc);
 	sync_all(s, vc);
 	op_end(s);
-	return processor_cr3(s, vc);
+	return processor_cr3(vc);
 }
 
 hpa_t shadow_load_cr3(struct paging *p, unsigned vcpu, const struct walk_regs *r, bool keep)
@@ -328,7 +329,7 @@ hpa_t shadow_load_cr3(struct paging *p, unsigned vcpu, const struct walk_regs *r
 	if (!keep || !keep_pcid(s, vc))
 		sync_all(s, vc);
 	op_end(s);
-	return processor_cr3(s, vc);
+	return processor_cr3(vc);
 }
 
 void shadow_flush(struct paging *p, unsigned vcpu)

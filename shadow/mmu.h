@@ -92,6 +92,7 @@ struct shadow_page {
 	u64 gfn;	   /* the guest's table, or (direct) the first frame mapped */
 	const void *table; /* the guest's entries, where this program sees them; direct: NULL */
 	union role role;
+	u32 number;    /* of this page, counted from the start of the pool */
 	u32 hash_next; /* the next one with this hash, or free */
 	u32 parents;   /* head of the list of entries that lead here */
 	u32 owner;     /* see adopt(): the only root that leads here, OWNER_NONE or OWNER_SHARED */
@@ -215,6 +216,7 @@ struct shadow {
 	u64 unknown;		/* SPTE_UNKNOWN; 0 where no bit of an address is reserved */
 	u32 watched[SHADOW_WATCHED], nr_watched;
 	u8 maxphyaddr; /* of the guest's CPUID */
+	u64 cr3_mask;  /* the bits of an address */
 	bool has_1g;
 	bool narrow, wide; /* guest tables of 4 and of 8 bytes an entry are in use */
 	struct shadow_vcpu vcpu[SHADOW_MAX_VCPUS];
@@ -233,14 +235,9 @@ static inline void count(struct shadow *s, enum shadow_counter c)
 
 /* --- entries ------------------------------------------------------------------------------- */
 
-static inline u32 page_number(const struct shadow *s, const struct shadow_page *sp)
+static inline u32 ref_of(const struct shadow_page *sp, unsigned index)
 {
-	return (u32)(sp - s->page);
-}
-
-static inline u32 ref_of(const struct shadow *s, const struct shadow_page *sp, unsigned index)
-{
-	return page_number(s, sp) << SHADOW_ENTRY_BITS | index;
+	return sp->number << SHADOW_ENTRY_BITS | index;
 }
 
 static inline struct shadow_page *page_of_ref(const struct shadow *s, u32 ref)
@@ -250,7 +247,7 @@ static inline struct shadow_page *page_of_ref(const struct shadow *s, u32 ref)
 
 static inline u64 page_hpa(const struct shadow *s, const struct shadow_page *sp)
 {
-	return s->spt_hpa + (u64)page_number(s, sp) * PAGE_SIZE;
+	return s->spt_hpa + (u64)sp->number * PAGE_SIZE;
 }
 
 /** The shadow page that a present entry leads to. */

@@ -108,6 +108,7 @@ struct shadow_page *page_create(struct shadow *s, u64 gfn, union role role, cons
 		.gfn = gfn,
 		.role = role,
 		.table = table,
+		.number = n,
 		.hash_next = *head,
 		.patience = PATIENCE_FIRST,
 		.used = true,
@@ -122,7 +123,7 @@ struct shadow_page *page_create(struct shadow *s, u64 gfn, union role role, cons
 
 static void unhash(struct shadow *s, struct shadow_page *sp)
 {
-	u32 *at = bucket(s, sp->gfn), n = page_number(s, sp);
+	u32 *at = bucket(s, sp->gfn), n = sp->number;
 
 	while (*at != n)
 		at = &s->page[*at].hash_next;
@@ -131,7 +132,7 @@ static void unhash(struct shadow *s, struct shadow_page *sp)
 
 static void drop_entries(struct shadow *s, struct shadow_page *sp)
 {
-	u32 first = ref_of(s, sp, 0);
+	u32 first = ref_of(sp, 0);
 
 	for (unsigned w = 0; w < ARRAY_SIZE(sp->bitmap); w++) {
 		while (sp->bitmap[w])
@@ -157,7 +158,7 @@ static void set_owner(struct shadow *s, struct shadow_page *sp, u32 owner)
  *  already: all of it is shared from now on, also what is in sync and on no list. */
 static void disown(struct shadow *s, const struct shadow_page *root)
 {
-	u32 n = page_number(s, root);
+	u32 n = root->number;
 
 	if (root->owner != n)
 		return;
@@ -189,7 +190,7 @@ void page_zap(struct shadow *s, struct shadow_page *sp)
 		protection_over(s, sp->gfn);
 	}
 	sp->hash_next = s->free_list;
-	s->free_list = page_number(s, sp);
+	s->free_list = sp->number;
 	s->nr_free++;
 	want_flush_all(s);
 	count(s, SHADOW_ZAPS);
@@ -250,8 +251,8 @@ void unsync_add(struct shadow *s, struct shadow_page *sp)
 	sp->unsync_prev = 0;
 	sp->unsync_next = *head;
 	if (*head)
-		s->page[*head].unsync_prev = page_number(s, sp);
-	*head = page_number(s, sp);
+		s->page[*head].unsync_prev = sp->number;
+	*head = sp->number;
 }
 
 void unsync_remove(struct shadow *s, struct shadow_page *sp)
@@ -275,7 +276,7 @@ void adopt(struct shadow *s, struct shadow_page *sp, u32 owner)
 		return;
 	set_owner(s, sp, sp->owner == OWNER_NONE ? owner : OWNER_SHARED);
 	for (unsigned i = 0; sp->role.level > 1 && sp->present && i < SHADOW_ENTRIES; i++) {
-		u64 spte = s->spt[ref_of(s, sp, i)];
+		u64 spte = s->spt[ref_of(sp, i)];
 
 		if (spte_present(spte) && !spte_is_leaf(spte, sp->role.level))
 			adopt(s, child_of(s, spte), sp->owner);

@@ -142,7 +142,7 @@ static void shadow_summary(const struct paging *p, struct paging_summary *sum)
 	*sum = (struct paging_summary){.table_pages = s->nr_pages - 1};
 	for (u32 i = 1; i < s->nr_pages; i++) {
 		for (unsigned j = 0; s->page[i].used && j < SHADOW_ENTRIES; j++) {
-			u64 spte = s->spt[ref_of(s, &s->page[i], j)];
+			u64 spte = s->spt[ref_of(&s->page[i], j)];
 
 			if (!spte_present(spte) || !spte_is_leaf(spte, s->page[i].role.level))
 				continue;
@@ -178,7 +178,7 @@ static u64 shadow_audit(const struct paging *p, const struct gmem *gm)
 		unsigned level = s->page[i].role.level;
 
 		for (unsigned j = 0; s->page[i].used && j < SHADOW_ENTRIES; j++) {
-			u64 spte = s->spt[ref_of(s, &s->page[i], j)];
+			u64 spte = s->spt[ref_of(&s->page[i], j)];
 
 			if (spte_present(spte) && spte_is_leaf(spte, level) &&
 			    !leads_to_guest(s, gm, spte, level))

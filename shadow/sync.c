@@ -35,7 +35,7 @@ static bool more_rights(u64 old, u64 new)
  *  frame that the guest replaced while the table above was read-only). */
 static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
 {
-	u32 ref = ref_of(s, sp, index);
+	u32 ref = ref_of(sp, index);
 	unsigned level = sp->role.level;
 	struct shadow_page *child;
 	struct walk_regs r;
@@ -63,7 +63,7 @@ static bool refresh_link(struct shadow *s, struct shadow_page *sp, unsigned inde
 /** The guest's entry is not what it was. */
 static void refresh(struct shadow *s, struct shadow_page *sp, unsigned index, u64 entry)
 {
-	u32 ref = ref_of(s, sp, index);
+	u32 ref = ref_of(sp, index);
 
 	count(s, SHADOW_SYNC_CHANGES);
 	if (sp->role.level == 1) {
@@ -128,7 +128,7 @@ void unprotect_frame(struct shadow *s, u64 gfn, u32 *head)
 /** Entries of 64 bits, the ones that `left` has bits of, from `first` on. */
 static void compare(struct shadow *s, struct shadow_page *sp, unsigned first, u64 left)
 {
-	const u32 ref = ref_of(s, sp, first);
+	const u32 ref = ref_of(sp, first);
 	const u64 *snap = &s->snap[ref], *table = (const u64 *)sp->table + first;
 
 	for (; left; left &= left - 1) {
@@ -152,7 +152,7 @@ static void compare_32bit(struct shadow *s, struct shadow_page *sp, unsigned fir
 		unsigned index = first + (unsigned)__builtin_ctzll(left);
 		u64 entry = read_guest_entry(sp, index);
 
-		if (entry != s->snap[ref_of(s, sp, index)])
+		if (entry != s->snap[ref_of(sp, index)])
 			refresh(s, sp, index, entry);
 	}
 }

@@ -26,7 +26,7 @@
 
 void unwatch(struct shadow *s, struct shadow_page *sp)
 {
-	u64 *spt = &s->spt[ref_of(s, sp, 0)];
+	u64 *spt = &s->spt[ref_of(sp, 0)];
 
 	if (!sp->watched)
 		return;
@@ -37,7 +37,7 @@ void unwatch(struct shadow *s, struct shadow_page *sp)
 	sp->watched = false;
 	sp->grown = 0;
 	for (u32 i = 0;; i++) {
-		if (s->watched[i] == page_number(s, sp)) {
+		if (s->watched[i] == sp->number) {
 			s->watched[i] = s->watched[--s->nr_watched];
 			return;
 		}
@@ -108,7 +108,7 @@ static void protect_way(struct shadow *s, struct shadow_page *sp, u64 gva)
 		u64 spte;
 
 		sync_and_protect(s, sp);
-		spte = s->spt[ref_of(s, sp, level_index(gva, sp->role.level))];
+		spte = s->spt[ref_of(sp, level_index(gva, sp->role.level))];
 		if (sp->role.level == 1 || (spte & (PTE_A | PTE_PS)) != PTE_A)
 			return;
 		sp = child_of(s, spte);
@@ -120,7 +120,7 @@ static void protect_way(struct shadow *s, struct shadow_page *sp, u64 gva)
 /** What is known not to be present. */
 static void fill_absent(struct shadow *s, const struct shadow_page *sp)
 {
-	u32 first = ref_of(s, sp, 0);
+	u32 first = ref_of(sp, 0);
 
 	for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
 		if (s->spt[first + i] == s->unknown && !(read_guest_entry(sp, i) & PTE_P))
@@ -162,7 +162,7 @@ void watch_growth(struct shadow *s, struct shadow_vcpu *vc, struct shadow_page *
 	fill_absent(s, sp);
 	sp->watched = true;
 	sp->rewritten = 0;
-	s->watched[s->nr_watched++] = page_number(s, sp);
+	s->watched[s->nr_watched++] = sp->number;
 	count(s, SHADOW_WATCHES);
 }
 
@@ -182,7 +182,7 @@ bool watch_wrote(struct shadow *s, gpa_t gpa, u64 len)
 
 	if (!watch_emulates(s, gpa.v >> PAGE_SHIFT) || gpa.v % sizeof(u64) + len > sizeof(u64))
 		return false;
-	ref = ref_of(s, sp, index);
+	ref = ref_of(sp, index);
 	entry = read_guest_entry(sp, index);
 	if (spte_present(s->spt[ref])) {
 		if (++sp->rewritten == REWRITES_MAX)

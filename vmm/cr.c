@@ -95,11 +95,11 @@ static void filter_page_faults(const struct vcpu *v)
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MATCH, bits);
 }
 
-void vcpu_load_cr3(struct vcpu *v, u64 cr3, bool keep)
+void vcpu_load_cr3(struct vcpu *v, bool keep)
 {
 	struct paging *p = v->machine->paging;
 
-	v->shadow.cr3 = v->walk.cr3 = cr3;
+	v->walk.cr3 = v->shadow.cr3;
 	/* On the way of every switch of address spaces: a VMWRITE without checks. */
 	vmwrite_sure(GUEST_CR3, p->ops->load_cr3(p, v->index, &v->walk, keep).v);
 }

@@ -29,8 +29,8 @@ void vcpu_load_control_regs(struct vcpu *v, const struct control_regs *r);
  * take effect with vcpu_load_control_regs() or vcpu_load_cr3(). */
 bool vcpu_load_pdptes(struct vcpu *v, u64 cr3);
 
-/** On page tables of the hypervisor's: CR3 alone, or PDPTE registers, have changed, or were written
- *  again; `keep`: with bit 63, so that the PCID's translations may stay. */
-void vcpu_load_cr3(struct vcpu *v, u64 cr3, bool keep);
+/** On page tables of the hypervisor's: CR3 alone (v->shadow has it), or PDPTE registers, have
+ * changed, or were written again; `keep`: with bit 63, so that the PCID's translations may stay. */
+void vcpu_load_cr3(struct vcpu *v, bool keep);
 
 #endif

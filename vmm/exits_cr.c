@@ -65,15 +65,18 @@ static enum exit_action write_cr(struct vcpu *v, cr_write_fn write, u64 value)
 static enum exit_action write_own_cr3(struct vcpu *v, u64 value)
 {
 	const struct cr_limits limits = {.maxphyaddr = v->walk.maxphyaddr};
-	struct control_regs r = v->shadow;
+	u64 old = v->shadow.cr3;
 	u32 effects;
 
-	v->log.last->cr3 = r.cr3; /* for people: exit_log.h */
-	if (!cr3_write(&r, value, &limits, &effects))
+	v->log.last->cr3 = old; /* for people: exit_log.h */
+	/* In place: on the way of every switch of address spaces, a copy is felt. */
+	if (!cr3_write(&v->shadow, value, &limits, &effects))
 		return event_gp(v);
-	if ((effects & CR_LOAD_PDPTES) && !vcpu_load_pdptes(v, r.cr3))
+	if ((effects & CR_LOAD_PDPTES) && !vcpu_load_pdptes(v, v->shadow.cr3)) {
+		v->shadow.cr3 = old;
 		return event_gp(v);
-	vcpu_load_cr3(v, r.cr3, !(effects & CR_FLUSH));
+	}
+	vcpu_load_cr3(v, !(effects & CR_FLUSH));
 	return EXIT_ADVANCE;
 }
 

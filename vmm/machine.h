@@ -37,6 +37,7 @@ struct machine {
 	struct paging_env paging_env;
 	struct paging_controls controls;
 	struct vmx_controls vmx; /* the control words in force */
+	u64 flush_linear; /* type of the INVVPID for a vcpu's linear addresses; 0: no VPIDs */
 	struct vmx_cr_policy cr_policy;
 	struct cpuid_policy cpuid;
 	unsigned nr_vcpus;

@@ -220,16 +220,17 @@ void vmx_choose_for(struct machine *m)
 		say_controls(&m->vmx);
 	if (lack)
 		panic("this processor's EPT lacks %s", lack);
+	if (m->vmx.word[WORD_CPU2] & CPU2_VPID)
+		m->flush_linear =
+			core.caps.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL;
 }
 
 void vmx_flush_linear(struct machine *m)
 {
-	u64 type = core.caps.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL;
-
-	if (!(m->vmx.word[WORD_CPU2] & CPU2_VPID))
+	if (!m->flush_linear)
 		return; /* then every entry flushes */
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
-		if (!invvpid(type, VPID_OF(m, i), GVA(0)))
+		if (!invvpid(m->flush_linear, VPID_OF(m, i), GVA(0)))
 			panic("INVVPID failed");
 	}
 }

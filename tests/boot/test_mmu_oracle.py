@@ -58,8 +58,8 @@ PLANTS = {
         "\t\tu64 changed = vc->regs.cr3 ^ r->cr3;\n\t\tvc->regs.cr3 = r->cr3;\n"
         "\t\tif (!(r->cr4 & X86_CR4_PCIDE) || changed & 0xfff)\n\t\tset_root("),
     "PCID mixed up: part of the root's address": (
-        "load.c", "return (cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT;",
-        "return ((cr3 & ((1ull << s->maxphyaddr) - 1)) >> PAGE_SHIFT) + (cr3 >> 4 & 1);"),
+        "load.c", "return (cr3 & s->cr3_mask) >> PAGE_SHIFT;",
+        "return ((cr3 & s->cr3_mask) >> PAGE_SHIFT) + (cr3 >> 4 & 1);"),
     "CR3 of the same address space does not compare": (
         "load.c", "\tif (!keep || !keep_pcid(s, vc))\n\t\tsync_all(s, vc);\n",
         "\twant_flush_all(s);\n"),

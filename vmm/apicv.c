@@ -127,8 +127,8 @@ void apicv_set_tpr_threshold(struct vcpu *v)
 	vmcs_write32(TPR_THRESHOLD, class <= lapic_get_cr8(l) ? class : 0);
 }
 
-/** The instruction is done, and its operand in the page: the qualification says in which register.
- */
+/** A trap: the write is done, and its value in the virtual-APIC page. The qualification says in
+ *  which register. The model of the local APIC does the rest, as sending the IPI. */
 enum exit_action handle_apic_write(struct vcpu *v)
 {
 	exit_detail_tally(&v->detail, TALLY_APIC_WRITE, vcpu_qual(v) & 0xff0);
@@ -137,7 +137,8 @@ enum exit_action handle_apic_write(struct vcpu *v)
 	return v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
 }
 
-/** The EOI is done; only the devices do not know yet. */
+/** A trap as well: the EOI is done, of a vector whose bit is 1 in the EOI-exit bitmap, because an
+ *  I/O APIC has to hear of it (level-triggered). The qualification is the vector. */
 enum exit_action handle_virtualized_eoi(struct vcpu *v)
 {
 	exit_detail_tally(&v->detail, TALLY_EOI, vcpu_qual(v) & 0xff);

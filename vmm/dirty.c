@@ -68,7 +68,8 @@ void dirty_count(struct machine *m, bool clear)
 	m->snapshot.pages_ever = d.ever;
 }
 
-/** The write that did not fit is tried again, and logged then. */
+/** With dirty=1: the log of 512 pages that were written is full. They are counted, the log is
+ *  emptied, and the write that did not fit is tried again, and logged then. */
 enum exit_action handle_pml_full(struct vcpu *v)
 {
 	vcpu_undo_nmi_unblocking(v, vcpu_qual(v));

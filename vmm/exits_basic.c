@@ -52,6 +52,11 @@ static enum exit_action reflect(struct vcpu *v, u32 info)
 	return EXIT_RETRY;
 }
 
+/** A vector whose bit in the exception bitmap is 1, or an NMI of the machine's. Always: #DB and
+ *  #AC, whose delivery can go on for ever without an exit, and #MC, which is the machine's. On
+ *  page tables of the hypervisor's also #PF: handle_page_fault(). The others exit where
+ *  exit+=exceptions asks for it. What is the guest's it gets as if there had been no exit. The
+ *  exit comes before CR2, DR6 and DR7 change (section 28.2.1), so that this is done here. */
 enum exit_action handle_exception_nmi(struct vcpu *v)
 {
 	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
@@ -76,6 +81,10 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 	}
 }
 
+/** An interrupt of the machine's, acknowledged by the exit: the vector is in the VM-exit
+ *  interruption information. Only the host's own timer is expected, where there is no
+ *  VMX-preemption timer; others are counted as stray. The guest's interrupts are made by its
+ *  devices in software, and injected. */
 enum exit_action handle_external_interrupt(struct vcpu *v)
 {
 	u8 vector = vmcs_read32(VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK;
@@ -88,6 +97,8 @@ enum exit_action handle_external_interrupt(struct vcpu *v)
 	return stop_if_halted(v);
 }
 
+/** An exception while #DF was delivered. A PC would reset; so the run ends with a diagnosis, or
+ *  the guest starts anew with on_reset=restart. */
 enum exit_action handle_triple_fault(struct vcpu *v)
 {
 	klog("the guest took a triple fault: an exception while a double fault was delivered");
@@ -96,28 +107,41 @@ enum exit_action handle_triple_fault(struct vcpu *v)
 	return EXIT_STOP;
 }
 
+/** Another processor's INIT, or a chip set's: never the guest's own, whose INITs its local APIC's
+ *  model takes. Nothing sends one, since this program owns the machine, and so the run ends. */
 enum exit_action handle_init_signal(struct vcpu *v)
 {
 	return stop_unsupported(v, "the physical processor received an INIT signal");
 }
 
+/** A start-up IPI in the wait-for-SIPI state. This program starts no vcpu in that state: guests'
+ *  start-up IPIs are the business of their local APICs' model. */
 enum exit_action handle_sipi(struct vcpu *v)
 {
 	return stop_unsupported(v, "a start-up IPI arrived, but no vcpu waits for one");
 }
 
-/** The guest can take now what waited for it. */
+/** The guest can take now what waited for it: an interrupt with RFLAGS.IF = 1 and no blocking by
+ *  STI or MOV SS (7), an NMI after the IRET of the one before (8), or an interrupt that the task
+ *  priority held back (43). The control is on only while something waits, and the entry behind
+ *  this exit injects it. */
 enum exit_action handle_event_window(struct vcpu *v)
 {
 	v->requests |= REQ_EVENT;
 	return EXIT_RETRY;
 }
 
+/** The time of some device of the guest's, or a look at the console, is due: settle() in
+ *  vmm/run.c sees to it before the next entry. The timer counts at the TSC's rate divided by a
+ *  power of 2 that IA32_VMX_MISC tells, while the guest runs. */
 enum exit_action handle_preemption_timer(struct vcpu *v)
 {
 	return stop_if_halted(v); /* settle() finds the deadline reached */
 }
 
+/** Bit 31 of the exit reason is 1: the guest never ran. The checks on the guest state or the
+ *  loading of MSRs failed, or a machine check came (section 27.8). That is a fault of this
+ *  program, and ends the run by name. */
 enum exit_action handle_entry_failure(struct vcpu *v)
 {
 	u32 nr = vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK;
@@ -130,15 +154,15 @@ enum exit_action handle_entry_failure(struct vcpu *v)
 	return EXIT_STOP;
 }
 
-/** The control for this exit is 0 (vmcs_setup.c checked it), or the event cannot occur outside SMM.
- */
+/** The control for this exit is 0 (vmm/vmcs_setup.c checked it), and without it the instruction
+ *  is #UD, or runs without an exit. */
 enum exit_action handle_impossible(struct vcpu *v)
 {
 	panic("impossible VM exit %u (%s): its control is off", vcpu_exit_reason(v),
 	      exit_reason_name(vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK));
 }
 
-/** Exits of the dual-monitor treatment of SMM, which this hypervisor never activates. */
+/** Exits of the dual-monitor treatment of SMM, which this program never activates. */
 enum exit_action handle_smm_only(struct vcpu *v)
 {
 	panic("VM exit %u (%s), which only an SMM monitor can get", vcpu_exit_reason(v),

@@ -120,6 +120,11 @@ static enum exit_action mov_from_cr(struct vcpu *v, unsigned cr, unsigned reg)
 	}
 }
 
+/** MOV to and from control registers, CLTS and LMSW. CR0 and CR4 exit where the write changes a
+ *  bit that the guest/host mask keeps from the guest; CR3 on page tables of the hypervisor's, CR8
+ *  without a TPR shadow. The qualification (table 28-3) has the register, the direction and the
+ *  general register. Faults of the SDM's come as #GP, and a mode that this processor cannot run a
+ *  guest in ends it by name. */
 enum exit_action handle_cr_access(struct vcpu *v)
 {
 	u64 qual = vcpu_qual(v);

@@ -88,6 +88,10 @@ static __attribute__((noinline)) enum exit_action cpuid_by_rules(struct vcpu *v)
 	return EXIT_ADVANCE;
 }
 
+/** CPUID exits whatever the controls say. The guest sees the processor less what is not
+ *  virtualized, and the leaves of Tallyvisor: docs/cpuid-leaves.md. What does not depend on the
+ *  guest's state is answered from a table made beforehand. This is the cheapest exit, and the
+ *  measure of all others. */
 enum exit_action handle_cpuid(struct vcpu *v)
 {
 	/* As 32 bits: from 64, the compiler makes two instructions of it. */
@@ -139,6 +143,9 @@ enum exit_action stop_if_halted(struct vcpu *v)
 	return EXIT_STOP;
 }
 
+/** The guest has nothing to do. The processor sleeps until an event is due for it; that time is
+ *  idle time and no exit's cost. With RFLAGS.IF = 0 and no NMI to come, nothing can wake the
+ *  guest, and the run ends. */
 enum exit_action handle_hlt(struct vcpu *v)
 {
 	struct machine *m = v->machine;
@@ -166,34 +173,38 @@ enum exit_action handle_hlt(struct vcpu *v)
 }
 
 /** INVD must not drop what the host has in its caches, and the guest's memory is coherent without
- *  it, as it is without WBINVD: no device writes to it behind the caches. */
+ *  it, as it is without WBINVD: no device writes to it behind the caches. Both do nothing. */
 enum exit_action handle_cache_flush(struct vcpu *v)
 {
 	(void)v;
 	return EXIT_ADVANCE;
 }
 
-/** The guest's CPUID shows no performance-monitoring unit: there is no counter to read. */
+/** The guest's CPUID shows no performance-monitoring unit: there is no counter to read, #GP. */
 enum exit_action handle_rdpmc(struct vcpu *v)
 {
 	return event_gp(v);
 }
 
-/** An instruction that the guest's CPUID does not have: VMX, SMX, TDX, MONITOR and MWAIT. */
+/** An instruction that the guest's CPUID does not have: #UD, as on a processor without it. VMX
+ *  instructions exit in every ring once they are legal in the mode at all; their privilege check
+ *  comes behind the exit. */
 enum exit_action handle_hidden_instruction(struct vcpu *v)
 {
 	return event_ud(v);
 }
 
-/** XSAVES or XRSTORS of a supervisor state component. The guest's IA32_XSS is 0, and so is the
- *  processor's: none is enabled, and the XSS-exiting bitmap is there to show it if that were wrong.
- */
+/** XSAVES or XRSTORS of a component whose bit is 1 in the instruction's mask, in IA32_XSS and in
+ *  the XSS-exiting bitmap. The guest's IA32_XSS is 0, and so is the processor's; the bitmap is
+ *  there to show it if that were wrong. */
 enum exit_action handle_supervisor_state(struct vcpu *v)
 {
 	panic("VM exit %u (%s), but IA32_XSS is 0", vcpu_exit_reason(v),
 	      exit_reason_name(vcpu_exit_reason(v)));
 }
 
+/** XSETBV exits whatever the controls say, once CR4.OSXSAVE is 1. A value that this processor
+ *  does not take is #GP here, and never tried out. */
 enum exit_action handle_xsetbv(struct vcpu *v)
 {
 	u64 value = vcpu_edx_eax(v);

@@ -155,6 +155,9 @@ static void check_request(struct machine *m)
 	}
 }
 
+/** A port whose bit in the I/O bitmaps is 1: all ports are. The qualification has port, size,
+ *  direction and whether it is a string instruction, which is emulated an element at a time; the
+ *  devices are in guest/. */
 enum exit_action handle_io_instruction(struct vcpu *v)
 {
 	struct machine *m = v->machine;

@@ -270,6 +270,11 @@ enum exit_action access_mmio(struct vcpu *v, gpa_t gpa, bool fetch)
 	return emulate_mmio(v, gpa);
 }
 
+/** The EPT entry for a guest-physical address is not present, or does not allow the access. All
+ *  of the guest's memory is mapped before it runs, so that what is left are devices: the
+ *  instruction at RIP is decoded and emulated. The qualification (table 28-7) has the kind of
+ *  access, what the entry allows, and whether the address was an instruction's operand or a
+ *  paging structure's. */
 enum exit_action handle_ept_violation(struct vcpu *v)
 {
 	struct machine *m = v->machine;
@@ -300,7 +305,9 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 #define APIC_ACCESS_TYPE(q) ((q) >> 12 & 15)
 enum { APIC_LINEAR_READ, APIC_LINEAR_WRITE, APIC_LINEAR_FETCH, APIC_LINEAR_EVENT, APIC_PHYS = 15 };
 
-/** An access to the local APIC that the processor did not virtualize. */
+/** An access to the local APIC's page that the processor did not virtualize: emulated like any
+ *  device's. The qualification (table 28-6) has the register and whether it was read, written,
+ *  fetched from or hit by an event's delivery. */
 enum exit_action handle_apic_access(struct vcpu *v)
 {
 	u64 qual = vcpu_qual(v);
@@ -320,6 +327,8 @@ enum exit_action handle_apic_access(struct vcpu *v)
 	}
 }
 
+/** An EPT entry that the SDM calls misconfigured, as one that allows writes but no reads. This
+ *  program never writes one: the run ends and says so. */
 enum exit_action handle_ept_misconfig(struct vcpu *v)
 {
 	return stop_unsupported(v, "EPT misconfiguration at 0x%llx: a fault of this hypervisor",

@@ -192,6 +192,8 @@ static enum exit_action refuse(struct vcpu *v, const char *insn, u32 msr)
 	return event_gp(v);
 }
 
+/** An MSR whose bit in the read bitmap is 1, or one outside both of its ranges. guest/msr.c
+ *  decides: read it, invent it, or #GP, which is said once for each MSR. ECX has the index. */
 enum exit_action handle_rdmsr(struct vcpu *v)
 {
 	u32 msr = (u32)v->gpr[REG_RCX];
@@ -215,6 +217,7 @@ enum exit_action handle_rdmsr(struct vcpu *v)
 	return EXIT_ADVANCE;
 }
 
+/** The same for writes. What would load an address checks that it is canonical first. */
 enum exit_action handle_wrmsr(struct vcpu *v)
 {
 	u32 msr = (u32)v->gpr[REG_RCX];

@@ -8,6 +8,10 @@
 #include "table_write.h"
 #include "vmcs.h"
 
+/** The tables that the processor walks are not the guest's: is something missing in them (retry),
+ *  or is the fault the guest's own (reflect), is there a device (emulate the access), or a table
+ *  of the guest's that is write-protected (emulate the write)? docs/mmu.md has the whole story.
+ *  The qualification is the linear address. */
 enum exit_action handle_page_fault(struct vcpu *v)
 {
 	struct paging *p = v->machine->paging;

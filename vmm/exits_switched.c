@@ -24,14 +24,15 @@ static void load_tsc(struct vcpu *v)
 	vcpu_set_edx_eax(v, machine_now(v->machine) + v->tsc_adjust);
 }
 
-/** CR4.TSD was looked at before the exit. */
+/** With exit+=rdtsc. The value is that which the guest would have read: the machine's TSC with
+ *  the offset of the VMCS. CR4.TSD was looked at before the exit. */
 enum exit_action handle_rdtsc(struct vcpu *v)
 {
 	load_tsc(v);
 	return EXIT_ADVANCE;
 }
 
-/** IA32_TSC_AUX is the guest's own: msr_policy.def. */
+/** As RDTSC, and ECX from IA32_TSC_AUX, which is the guest's own: msr_policy.def. */
 enum exit_action handle_rdtscp(struct vcpu *v)
 {
 	load_tsc(v);
@@ -39,14 +40,15 @@ enum exit_action handle_rdtscp(struct vcpu *v)
 	return EXIT_ADVANCE;
 }
 
+/** With exit+=pause: a hint, and there is no other vcpu to give the processor to. */
 enum exit_action handle_pause(struct vcpu *v)
 {
 	(void)v;
 	return EXIT_ADVANCE;
 }
 
-/** The monitor trap flag is for good: there will be another one after the next instruction. What it
- *  interrupted is all in the VMCS: a trap that is due, what blocks interrupts. */
+/** With exit+=mtf the guest exits after each instruction. What the exit interrupted is all in the
+ *  VMCS: a trap that is due, what blocks interrupts. */
 enum exit_action handle_monitor_trap(struct vcpu *v)
 {
 	(void)v;
@@ -106,6 +108,9 @@ static enum exit_action general_detect(struct vcpu *v, u64 dr7)
 	return EXIT_RETRY;
 }
 
+/** With exit+=mov-dr. It exits before any check of the instruction's own, so that all of them are
+ *  made here, in their order: #UD for CR4.DE and DR4 or DR5, #GP for the privilege, #DB for
+ *  DR7.GD, #GP for the value. DR0 to DR3 and DR6 stay in the processor, DR7 is in the VMCS. */
 enum exit_action handle_dr_access(struct vcpu *v)
 {
 	const u64 qual = vcpu_qual(v);
@@ -136,9 +141,9 @@ enum exit_action handle_dr_access(struct vcpu *v)
 	return EXIT_ADVANCE;
 }
 
-/** RDRAND and RDSEED, which only differ in where the number comes from. With reproducible=1 the
- *  guest has neither. The instruction's bytes say how wide it is: of a width of 16 bits the VM-exit
- *  instruction information of Bochs 2.7 knows nothing. */
+/** With exit+=rdrand and exit+=rdseed, or hidden by reproducible=1, when they are #UD. The number
+ *  is the processor's own. The instruction's bytes say how wide it is: of a width of 16 bits the
+ *  VM-exit instruction information of Bochs 2.7 knows nothing. */
 enum exit_action handle_random(struct vcpu *v)
 {
 	bool seed = vcpu_exit_reason(v) == EXIT_REASON_RDSEED, there;

@@ -144,6 +144,9 @@ static enum exit_action load_selector(const struct operand *o, const struct insn
 	return EXIT_ADVANCE;
 }
 
+/** With exit+=descriptor-table: LGDT, LIDT, SGDT and SIDT (46), LLDT, LTR, SLDT and STR (47),
+ *  done by software: operand, descriptor and faults as in the instruction's description. LTR sets
+ *  the busy flag in the guest's table. */
 enum exit_action handle_table_access(struct vcpu *v)
 {
 	struct operand o;

@@ -262,6 +262,10 @@ static void raise_trap(struct vcpu *v)
 	event_exception(v, DB_VECTOR);
 }
 
+/** CALL, JMP or IRET to a TSS or a task gate, or an event through a task gate, outside IA-32e
+ *  mode. The processor has only checked the way to the TSS; the switch is emulated, all of it:
+ *  guest/task_switch.c. A fault before the commit point is the old task's, behind it the new
+ *  one's. */
 enum exit_action handle_task_switch(struct vcpu *v)
 {
 	struct switching s = {.v = v};

@@ -24,7 +24,8 @@ static void invalidate_address(struct vcpu *v, gva_t gva)
 		vmx_flush_linear(m);
 }
 
-/** The qualification is the linear address; of one that is not canonical nothing is cached. */
+/** On page tables of the hypervisor's, or where exit+=invlpg asks. The qualification is the
+ *  linear address; of one that is not canonical nothing is cached. */
 enum exit_action handle_invlpg(struct vcpu *v)
 {
 	gva_t gva = GVA(vcpu_qual(v));
@@ -84,6 +85,8 @@ static void invalidate(struct vcpu *v, u64 type, const struct invpcid_desc *d)
 				type == INVPCID_ADDRESS ? &d->gva : NULL);
 }
 
+/** INVPCID, with "enable INVPCID" and "INVLPG exiting". Its descriptor is read and checked as the
+ *  processor would; then as INVLPG, but for whole PCIDs. */
 enum exit_action handle_invpcid(struct vcpu *v)
 {
 	u32 info = vmcs_read32(VMX_INSTRUCTION_INFO);

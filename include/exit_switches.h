@@ -30,6 +30,13 @@ const char *exit_switch_name(enum exit_switch x);
 /** The name of an exception that can be switched, as the boot line spells it, or NULL. */
 const char *exit_exception_name(unsigned vector);
 
+/** Room for all of them by name. */
+#define EXIT_SWITCHES_NAMES_MAX 1024
+
+/** What is switched, as the boot line could have it: " +rdtsc -hlt +exceptions=ud"; empty where
+ *  nothing is. */
+void exit_switches_names(const struct exit_switches *s, char out[EXIT_SWITCHES_NAMES_MAX]);
+
 /**
  * Add the causes named by `list`, separated by commas, to those that are switched `on` (or off),
  * and take them out of their opposites. `exceptions=` goes before the name or number of an

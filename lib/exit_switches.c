@@ -49,6 +49,29 @@ const char *exit_exception_name(unsigned vector)
 	return vector < ARRAY_SIZE(exceptions) ? exceptions[vector] : NULL;
 }
 
+static size_t add_name(char *out, size_t n, u32 on, u32 off, u32 bit, const char *prefix,
+		       const char *name)
+{
+	if (!((on | off) & bit))
+		return n;
+	return n + (size_t)fmt_snprintf(out + n, EXIT_SWITCHES_NAMES_MAX - n, " %c%s%s",
+					on & bit ? '+' : '-', prefix, name);
+}
+
+void exit_switches_names(const struct exit_switches *s, char out[EXIT_SWITCHES_NAMES_MAX])
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (u32 x = 0; x < NR_EXIT_SWITCHES; x++)
+		n = add_name(out, n, s->on, s->off, (u32)BIT(x), "", switches[x].name);
+	for (u32 v = 0; v < ARRAY_SIZE(exceptions); v++) {
+		if (exceptions[v])
+			n = add_name(out, n, s->exceptions_on, s->exceptions_off, (u32)BIT(v),
+				     EXCEPTIONS, exceptions[v]);
+	}
+}
+
 static bool is_word(struct word w, const char *name)
 {
 	return strlen(name) == w.length && !memcmp(name, w.at, w.length);

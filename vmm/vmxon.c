@@ -93,8 +93,13 @@ static void say_lacking_features(void)
 
 void vmx_say_features(const struct machine *m)
 {
-	char names[FEATURES_NAMES_MAX];
+	char names[FEATURES_NAMES_MAX], switched[EXIT_SWITCHES_NAMES_MAX];
 
+	/* The features last: what else is known of a run stands before them, where no guest can
+	 * have said it (tools/tallyvisor/outcome.py). */
+	exit_switches_names(&core.boot->options.exits, switched);
+	if (*switched)
+		klog("run %u exits switched:%s", m->run, switched);
 	features_names(vmx_features_used(&core.caps, &m->vmx), names);
 	klog("run %u features:%s", m->run, names);
 }

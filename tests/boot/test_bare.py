@@ -16,7 +16,7 @@ def check_powered_off(got, status):
     assert got.exit_code == 0
     assert "guest powered off" in got.verdict and f"status {status} " in got.verdict
     assert got.last_run == {"paging": "bare", "vcpus": 1, "memory_mib": got.last_run["memory_mib"],
-                            "features": None, "outcome": "poweroff", "exit_code": 0, "exits_total": 0,
+                            "features": None, "exits_switched": None, "outcome": "poweroff", "exit_code": 0, "exits_total": 0,
                             "cycles_total": 0, "idle_cycles": None, "ticks": None,
                             "pages_written": None, "reasons": [], "exceptions": {},
                             "cr_accesses": {}, "paging_counters": None}

@@ -64,6 +64,8 @@ def test_an_instruction_does_what_it_does(run, paging, cpu, on):
     assert re.findall(r"^FAIL .*$", got.serial, re.MULTILINE) == []
     assert re.findall(r"^PASS (.*)$", got.serial, re.MULTILINE) == CASES and len(CASES) == 20
     assert (got.last_run["outcome"], got.last_run["exit_code"]) == ("debug-exit", 0)
+    assert sorted(got.last_run["exits_switched"]) == sorted(
+        [f"+{name}" for name in on] + [f"+exceptions={name}" for name in EXCEPTIONS if on])
 
 
 WORK = ["echo begin", "seq 1 3000 | md5sum", "cat /bin/busybox | md5sum",

@@ -65,6 +65,18 @@ def test_the_features_of_a_run():
     assert watch("tallyvisor: run 0 features: vid\n").runs == {}
 
 
+def test_the_exits_switched():
+    switched = "tallyvisor: run 1 exits switched: +rdtsc -hlt +exceptions=ud\n"
+    features = "tallyvisor: run 1 features: vid\n"
+    assert watch(START + features).runs[1].exits_switched is None
+    told = watch(START + switched + features).runs[1].exits_switched
+    assert told == ["+rdtsc", "-hlt", "+exceptions=ud"]
+    # Behind the features it is the guest who speaks.
+    forged = "tallyvisor: run 1 exits switched: +pause\n"
+    assert watch(START + features + forged).runs[1].exits_switched is None
+    assert watch(START + switched + features + forged).runs[1].exits_switched == told
+
+
 def test_the_pages_written():
     pages = "tallyvisor: pages end: written 5 ever 70\n"
     assert watch(START + table() + ended() + OFF).runs[1].pages_written is None

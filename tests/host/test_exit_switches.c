@@ -212,10 +212,28 @@ static void what_a_mode_needs(void **state)
 	apply("exit-=invlpg,cr3-load,cr3-store,exceptions=pf,rdrand", 0);
 }
 
+static void what_is_switched_by_name(void **state)
+{
+	char names[EXIT_SWITCHES_NAMES_MAX], err[OPT_ERROR_MAX], list[] = "rdtsc,mtf";
+	struct exit_switches s = {0}, most = {~0u, 0, ~0u, 0};
+
+	(void)state;
+	exit_switches_names(&s, names);
+	assert_string_equal(names, "");
+	assert_true(exit_switches_parse(&s, true, list, err, sizeof(err)));
+	assert_true(exit_switches_parse(&s, true, "exceptions=ud,pf", err, sizeof(err)));
+	assert_true(exit_switches_parse(&s, false, "hlt,rdtsc", err, sizeof(err)));
+	exit_switches_names(&s, names);
+	assert_string_equal(names, " -rdtsc -hlt +mtf +exceptions=ud +exceptions=pf");
+	exit_switches_names(&most, names);
+	assert_true(strlen(names) < sizeof(names) - 1 && strstr(names, " +exceptions=xm"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_of_causes),
+		cmocka_unit_test(what_is_switched_by_name),
 		cmocka_unit_test(names_of_exceptions),
 		cmocka_unit_test(words_that_are_none),
 		cmocka_unit_test(what_is_never_switched_off),

@@ -23,6 +23,7 @@ ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[=>78cDEHM])"
 _NUMBER = r"(\d+)"
 _RUN = re.compile(rf"tallyvisor: run {_NUMBER}: paging (\S+), vcpus {_NUMBER}, "
                   rf"memory {_NUMBER} MiB")
+_SWITCHED = re.compile(rf"tallyvisor: run {_NUMBER} exits switched:((?: [+-][a-z0-9=-]+)+)")
 _FEATURES = re.compile(rf"tallyvisor: run {_NUMBER} features:((?: [a-z0-9-]+)*)")
 _ENDED = re.compile(rf"tallyvisor: run {_NUMBER} ended: (\S+), exit code {_NUMBER}")
 _BLOCK = re.compile(rf"tallyvisor: exits end: seq {_NUMBER} ticks {_NUMBER} idle {_NUMBER} "
@@ -94,6 +95,7 @@ class Run:
     vcpus: int
     memory_mib: int
     features: list[str] | None = None  # the optional VMX features it runs with
+    exits_switched: list[str] | None = None  # by exit+= and exit-=
     pages_written: int | None = None  # by the guest; None: nobody counted
     outcome: str | None = None
     exit_code: int | None = None
@@ -214,6 +216,10 @@ class Watch:
             run = self.runs[int(match[1])]
             if run.features is None:  # the hypervisor speaks first
                 run.features = match[2].split()
+        elif (match := _SWITCHED.fullmatch(text)) and int(match[1]) in self.runs:
+            run = self.runs[int(match[1])]
+            if run.features is None:  # that line comes behind it, and before the guest's first
+                run.exits_switched = match[2].split()
         elif (match := _PAGES.fullmatch(text)) and self._run in self.runs:
             self._pages = int(match[2])
         elif (match := _COUNTS.fullmatch(text)) and self._table:

@@ -15,7 +15,9 @@ EXCEPTION_NMI, CR_ACCESS = 0, 28  # basic exit reasons
 
 def run_entry(run: Run) -> dict:
     entry = {"paging": run.paging, "vcpus": run.vcpus, "memory_mib": run.memory_mib,
-             "features": run.features, "outcome": run.outcome, "exit_code": run.exit_code,
+             "features": run.features,
+             "exits_switched": None if run.features is None else run.exits_switched or [],
+             "outcome": run.outcome, "exit_code": run.exit_code,
              "exits_total": 0, "cycles_total": 0, "idle_cycles": None, "ticks": None,
              "pages_written": run.pages_written, "reasons": [], "exceptions": {},
              "cr_accesses": {}, "paging_counters": None}

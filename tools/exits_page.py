@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from zoo import results  # noqa: E402, found by the line above
+
 PAGE, FRAME = ROOT / "docs" / "exits.md", ROOT / "docs" / "exits.in.md"
 
 # The SDM's names of the controls (volume 3, tables 25-5 to 25-8).
@@ -87,9 +89,9 @@ class Reason:
     @property
     def control(self) -> str:
         if self.word == "ALWAYS":
-            return "none: always"
+            return "-"
         if self.word == "NEVER":
-            return "none: never outside SMM"
+            return "only in SMM"
         return f"“{CONTROLS[self.word, self.bit]}” ({WORDS[self.word]}, bit {self.bit})"
 
 
@@ -129,7 +131,148 @@ def described(directory: Path, signature: str) -> dict[str, tuple[str, str]]:
 
 def markdown(text: str) -> str:
     """A C comment's text in Markdown: names of functions, fields and options as code."""
-    text = re.sub(r"\b((?:\w+/)+[\w.]+\.md)\b", lambda m: f"[{m[1]}]({Path(m[1]).name})", text)
-    text = re.sub(r"(?<![\w/`\[(])(exit[+-]=[\w-]+|\w+=[\w|]+|\w+\(\)|(?:vmm|guest|vmx|lib)/[\w.]+)",
+    text = re.sub(r"\b((?:\w+/)+[\w.-]+\.md)\b", lambda m: f"[{m[1]}]({Path(m[1]).name})", text)
+    text = re.sub(r"(?<![\w/`\[(])(exit[+-]=[\w-]+|\w+=[\w|]+|\w+\(\)|(?:vmm|guest|vmx|lib)/\w+\.\w+)",
                   r"`\1`", text)
     return text.replace("|", "\\|")
+
+
+# {CPU model: paging modes}
+Places = dict[str, list[str]]
+
+
+@dataclass
+class Case:
+    """What the zoo does about a reason, and what came of it."""
+
+    file: str
+    raised: dict[str, Places]  # how: where
+    absent: dict[str, Places]  # why not: where
+
+
+def case_files() -> dict[str, str]:
+    """The file of each case: a function zoo_NAME(), or a macro that makes one."""
+    found = {}
+    for path in sorted((ROOT / "tests" / "payload" / "zoo").glob("*.c")):
+        for name in re.findall(r"^(?:[A-Z_]+\(|void zoo_)([A-Z][A-Z0-9_]+)[,(]", path.read_text(),
+                               re.MULTILINE):
+            found.setdefault(name, str(path.relative_to(ROOT)))
+    return found
+
+
+def zoo_cases(rows: list[Reason]) -> dict[int, Case]:
+    files, whole = case_files(), results.expected()
+    cases = {}
+    for reason in rows:
+        if reason.name not in files:
+            raise PageError(f"no case zoo_{reason.name}() in tests/payload/zoo/")
+        said: dict[str, dict[str, Places]] = {results.PASS: {}, results.ABSENT: {}}
+        for model, modes in whole.items():
+            for mode, outcomes in modes.items():
+                word, _, text = outcomes[str(reason.nr)].partition(" ")
+                said[word].setdefault(text, {}).setdefault(model, []).append(mode)
+        cases[reason.nr] = Case(files[reason.name], said[results.PASS], said[results.ABSENT])
+    return cases
+
+
+def short(model: str) -> str:
+    """A model's name as people say it."""
+    return re.sub(r"^core[a-z0-9]+_|_[a-z]?\d+$|_u$", "", model).replace("_", "-")
+
+
+def where(found: Places) -> str:
+    """In words; what holds in each mode of each model needs no list."""
+    whole = {model: list(modes) for model, modes in results.expected().items()}
+    if found == whole:
+        return "all models, in all modes"
+    parts = []
+    for mode in ("ept", "shadow"):
+        able = [model for model, modes in whole.items() if mode in modes]
+        there = [model for model in able if mode in found.get(model, [])]
+        if there:
+            names = "all models" if there == able else ", ".join(map(short, there))
+            parts.append(f"{names} with paging={mode}")
+    whole_models = [model for model in found if found[model] == whole[model]]
+    if len(whole_models) == len(found):
+        return f"{', '.join(map(short, found))}, in all modes"
+    return "; ".join(parts)
+
+
+def seen(case: Case) -> str:
+    """For the table: on how many models, and in which modes."""
+    found = [(model, mode) for places in case.raised.values()
+             for model, modes in places.items() for mode in modes]
+    modes = [mode for mode in ("ept", "shadow") if mode in {mode for _, mode in found}]
+    return f"{len({model for model, _ in found})}: {', '.join(modes)}" if found else "-"
+
+
+def table(rows: list[Reason], cases: dict[int, Case]) -> list[str]:
+    lines = ["| nr | name | cause | control | seen on models |", "| ---: | --- | --- | --- | --- |"]
+    for reason in rows:
+        lines.append(f"| {reason.nr} | [{reason.name}](#{reason.anchor}) | {markdown(reason.cause)} "
+                     f"| {reason.control} | {seen(cases[reason.nr])} |")
+    return lines
+
+
+def zoo_lines(said: dict[str, Places], verb: str) -> list[str]:
+    return [f"* {verb}: {text or '?'} ({where(found)})" for text, found in said.items()]
+
+
+def controlled(reason: Reason) -> str:
+    if reason.word == "ALWAYS":
+        return "No control is needed for it."
+    if reason.word == "NEVER":
+        return "It cannot come outside SMM."
+    return f"Control: {reason.control}."
+
+
+def section(reason: Reason, handlers: dict, case: Case, first: dict[str, Reason]) -> list[str]:
+    text, file = handlers[reason.handler]
+    code = f"[`handle_{reason.handler}()`](../{file})"
+    same = first.setdefault(reason.handler, reason)
+    if same is reason:
+        does = f"{code}: {markdown(text)}"
+    else:
+        does = f"{code}, as for [{same.nr} {same.name}](#{same.anchor})."
+    return [f"### {reason.nr} {reason.name}", "",
+            f"{markdown(reason.cause[0].upper() + reason.cause[1:])}. {controlled(reason)}", "",
+            does, "",
+            f"In the zoo ([{Path(case.file).name}](../{case.file})):", "",
+            *zoo_lines(case.raised, "raised"), *zoo_lines(case.absent, "not raised"), ""]
+
+
+def page() -> str:
+    rows = reasons()
+    handlers = described(ROOT / "vmm", r"^enum exit_action handle_(\w+)\(struct vcpu \*v\)\n\{")
+    for reason in rows:
+        if reason.handler not in handlers:
+            raise PageError(f"no handle_{reason.handler}() in vmm/")
+    cases = zoo_cases(rows)
+    first: dict[str, Reason] = {}
+    sections = [line for reason in rows
+                for line in section(reason, handlers, cases[reason.nr], first)]
+    frame = FRAME.read_text()
+    return (frame.replace("@TABLE@", "\n".join(table(rows, cases)))
+            .replace("@REASONS@", "\n".join(sections).rstrip()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true",
+                        help="write nothing; fail if the page is not what it would be")
+    args = parser.parse_args()
+    try:
+        text = page()
+    except PageError as error:
+        print(f"exits_page: {error}", file=sys.stderr)
+        return 1
+    if not args.check:
+        PAGE.write_text(text)
+    elif not PAGE.exists() or PAGE.read_text() != text:
+        print("docs/exits.md is not what the sources say: run make docs", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,8 +8,12 @@ OBJCOPY ?= objcopy
 CORE_SRCS := $(wildcard vmm/*.c ept/*.c shadow/*.c guest/*.c vmx/*.c) \
 	$(filter-out lib/options.c,$(wildcard lib/*.c)) lib/options.c
 CORE_OBJS := $(CORE_SRCS:%.c=$(BUILD)/core/%.o) $(BUILD)/core/vmm/entry.o
+# Nothing here uses vector registers, so the stack is aligned to 8 only: to 16 it would cost an
+# instruction in most functions.
+CORE_STACK := $(shell $(CC) -mpreferred-stack-boundary=3 -mgeneral-regs-only -E -x c /dev/null \
+	>/dev/null 2>&1 && echo -mpreferred-stack-boundary=3 || echo -mstack-alignment=8)
 CORE_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wmissing-prototypes -Wvla \
-	-ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	-ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only $(CORE_STACK) \
 	-fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fcf-protection=none -ffile-prefix-map=$(CURDIR)/= \
 	-Iinclude -I. -MMD -MP

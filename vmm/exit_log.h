@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring of the last VM exits: what the panic screen and every diagnosis end with. */
+/* The flight recorder: a ring of the last VM exits. What the panic screen and every diagnosis end
+ * with, and what a trace is made of (docs/trace.md). */
 #ifndef TV_EXIT_LOG_H
 #define TV_EXIT_LOG_H
 
 #include "types.h"
 
-#define EXIT_LOG_SIZE 256
+#define EXIT_LOG_SIZE 4096
 
 struct exit_log_entry {
 	u64 rip, qual;
@@ -13,25 +14,35 @@ struct exit_log_entry {
 		     * exit,    that exit's entry has the guest's CR3 before the MOV instead */
 	u32 reason; /* all 32 bits */
 	u32 cycles; /* of 32 bits, more is cut off */
+	u64 time;   /* host TSC at the entry that ended it, `cycles` after the exit; as `cycles`,
+		     * not known yet of the exit that is being handled */
 };
 
 struct exit_log {
 	struct exit_log_entry *last, *end; /* the newest entry; behind the ring */
+	struct exit_log_entry *ring;	   /* EXIT_LOG_SIZE entries */
 	u64 rounds;			   /* so often the ring was filled */
-	struct exit_log_entry entry[EXIT_LOG_SIZE];
 };
 
+/** An empty one, in memory from the heap. */
 void exit_log_init(struct exit_log *log);
+
+/** The entry of exit number `i`, from 0, one of the last EXIT_LOG_SIZE. */
+static inline const struct exit_log_entry *exit_log_entry(const struct exit_log *log, u64 i)
+{
+	return &log->ring[i % EXIT_LOG_SIZE];
+}
+
+/** exit_log_add() at the end of the ring. */
+struct exit_log_entry *exit_log_wrap(struct exit_log *log);
 
 /** The entry for a new exit; the caller fills it in. */
 static inline struct exit_log_entry *exit_log_add(struct exit_log *log)
 {
 	struct exit_log_entry *e = log->last + 1;
 
-	if (__builtin_expect(e == log->end, 0)) {
-		log->rounds++;
-		e = log->entry;
-	}
+	if (__builtin_expect(e == log->end, 0))
+		e = exit_log_wrap(log);
 	log->last = e;
 	return e;
 }

@@ -112,6 +112,7 @@ static inline void account(struct vcpu *v, u64 now)
 	v->stats.cycles[nr] += cycles;
 	exit_detail_cycles(&v->detail, nr, cycles);
 	e->cycles = (u32)cycles;
+	e->time = now;
 }
 
 static inline enum exit_action dispatch(struct vcpu *v, u64 reason)

@@ -63,6 +63,7 @@ struct options {
 	u32 poll_ms;	  /* at most this long between two looks at the console's input; 0: never */
 	u32 screen;	  /* 1: the console is on the screen, too, where the firmware left one */
 	u32 verbose;	  /* 1: say more at boot */
+	u32 trace;	  /* 1: write every exit to the serial line */
 	u32 dirty;	  /* 1: count the pages that the guest writes */
 	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 features_off; /* the set of features (vmx_features.h) named by features-= */

@@ -163,6 +163,36 @@ void console_line(void *unused, const char *line)
 	}
 }
 
+/** Send it now, whatever waits in the ring. */
+static void send(const char *text)
+{
+	const struct console *c = &core.console;
+	unsigned room = 0;
+
+	for (; c->present && *text; text++, room--) {
+		if (!room) {
+			while (!(inb(c->port + UART_LSR) & LSR_THRE))
+				cpu_pause();
+			room = CONSOLE_FIFO;
+		}
+		outb(c->port + UART_DATA, (u8)*text);
+	}
+}
+
+void console_wire_begin(void)
+{
+	while (console_pump())
+		cpu_pause();
+	if (core.console.column)
+		send("\r\r\n");
+}
+
+void console_wire(void *unused, const char *line)
+{
+	(void)unused;
+	send(line);
+}
+
 const struct text_out console_text = {.prefix = LOG_PREFIX, .puts = console_line};
 
 void klog(const char *f, ...)

@@ -49,6 +49,14 @@ void console_line(void *unused, const char *line);
 /** Lines of the hypervisor's, for what formats text. */
 extern const struct text_out console_text;
 
+/** Lines for programs follow, on the serial line only: on the screen there would be no end of them.
+ * Everything else is sent first. Where they begin in the midst of a line of the guest's, two
+ * carriage returns before a newline tell programs that the line goes on behind. */
+void console_wire_begin(void);
+
+/** Such a line, newline included: sent when this returns. */
+void console_wire(void *unused, const char *line);
+
 /** Send what the transmitter takes now; returns true while something is left. */
 bool console_pump(void);
 

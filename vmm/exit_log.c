@@ -31,14 +31,18 @@ u64 exit_log_count(const struct exit_log *log)
 #define QUAL_CR_AND_TYPE 0x3f
 #define MOV_TO_CR3 3
 
+bool exit_log_moves_cr3(const struct exit_log_entry *e)
+{
+	return e->reason == EXIT_REASON_CR_ACCESS && (e->qual & QUAL_CR_AND_TYPE) == MOV_TO_CR3;
+}
+
 /** The guest's CR3 at exit `i`: what the next MOV to CR3 replaced, or what it is now. */
 static u64 cr3_at(const struct exit_log *log, u64 i, u64 count, u64 now)
 {
 	for (; i < count; i++) {
 		const struct exit_log_entry *e = exit_log_entry(log, i);
 
-		if (e->reason == EXIT_REASON_CR_ACCESS &&
-		    (e->qual & QUAL_CR_AND_TYPE) == MOV_TO_CR3)
+		if (exit_log_moves_cr3(e))
 			return e->cr3;
 	}
 	return now;

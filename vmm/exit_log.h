@@ -33,19 +33,11 @@ static inline const struct exit_log_entry *exit_log_entry(const struct exit_log 
 	return &log->ring[i % EXIT_LOG_SIZE];
 }
 
-/** exit_log_add() at the end of the ring. */
+/** At the end of the ring, begin another round; the entry for a new exit. */
 struct exit_log_entry *exit_log_wrap(struct exit_log *log);
 
-/** The entry for a new exit; the caller fills it in. */
-static inline struct exit_log_entry *exit_log_add(struct exit_log *log)
-{
-	struct exit_log_entry *e = log->last + 1;
-
-	if (__builtin_expect(e == log->end, 0))
-		e = exit_log_wrap(log);
-	log->last = e;
-	return e;
-}
+/** Is it a MOV to CR3? */
+bool exit_log_moves_cr3(const struct exit_log_entry *e);
 
 /** Exits logged so far. */
 u64 exit_log_count(const struct exit_log *log);

@@ -28,6 +28,9 @@ static void command(struct machine *m, int key)
 	case 't':
 		vcpu_print_exits(m->vcpu[0], 32);
 		break;
+	case 'T':
+		trace_dump(m->vcpu[0], "key");
+		break;
 	case 'r':
 		klog("reset by the operator");
 		machine_end(m, OUTCOME_OPERATOR_RESET);
@@ -40,8 +43,9 @@ static void command(struct machine *m, int key)
 		type(m, KEY_ESCAPE);
 		break;
 	default:
-		klog("keys after Ctrl-]: s statistics, d dump of the vcpu, t recent exits, "
-		     "r reset, x end, Ctrl-] sends Ctrl-], ? this list");
+		klog("keys after Ctrl-]: s statistics, d dump of the vcpu, t recent exits, T the "
+		     "flight recorder for programs, r reset, x end, Ctrl-] sends Ctrl-], ? this "
+		     "list");
 		break;
 	}
 	/* The operator's curiosity is no exit's cost. What the console took of it is in there. */

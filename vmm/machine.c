@@ -212,9 +212,11 @@ void machine_run(struct machine *m)
 	vmx_say_features(m);
 	console_flush();
 	core.machine = m;
+	trace_start(m);
 	m->tsc_start = rdtsc();
 	vcpu_run(m->vcpu[0]);
 	dirty_drain(m);
+	trace_end(m);
 	core.machine = NULL;
 	if (m->vcpu[0]->timer_shift == NO_PREEMPTION_TIMER)
 		host_timer_stop(); /* or this run's last deadline would come up in the next */
@@ -243,6 +245,15 @@ void machine_away(u64 ticks)
 	/* The run loop asks for it only after exits that ask for something. */
 	if (core.machine)
 		core.machine->vcpu[0]->requests |= REQ_AWAY;
+}
+
+void machine_skip_time(struct machine *m, u64 ticks)
+{
+	struct vcpu *v = m->vcpu[0];
+
+	m->tsc_start += ticks;
+	vmcs_write64(TSC_OFFSET, v->tsc_adjust - m->tsc_start);
+	v->requests |= REQ_DEADLINE;
 }
 
 /** Where `mark` is set, the pages written are counted from here on again. */

@@ -105,6 +105,9 @@ u64 machine_away_begin(void);
 void machine_away_end(u64 begin);
 void machine_away(u64 ticks);
 
+/** Guest time stood still for so many ticks. On the processor that runs the machine. */
+void machine_skip_time(struct machine *m, u64 ticks);
+
 /** Let devices do what is due; look at the console. */
 void machine_tick(struct machine *m, u64 now);
 

@@ -83,8 +83,10 @@ static void backtrace(u64 rip, u64 rbp)
 
 static _Noreturn void end(void)
 {
-	if (core.machine)
+	if (core.machine) {
 		vcpu_print_exits(core.machine->vcpu[0], 16);
+		trace_dump_last(core.machine->vcpu[0]);
+	}
 	klog("the hypervisor has stopped; the machine must be reset");
 	console_flush();
 	machine_off_after_panic();

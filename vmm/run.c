@@ -51,6 +51,7 @@ void print_diagnosis(struct vcpu *v)
 {
 	vcpu_dump(v);
 	vcpu_print_exits(v, 16);
+	trace_dump(v, "crash");
 }
 
 enum exit_action stop_unsupported(struct vcpu *v, const char *f, ...)
@@ -86,13 +87,24 @@ static enum exit_action handle_undefined(struct vcpu *v)
 	panic("VM exit with reason 0x%x, which the SDM does not define", vcpu_exit_reason(v));
 }
 
-/** A new entry in the ring of the last exits, filled in; the reason. Everything else that wants to
- * know of this exit reads it there. The VMREADs cannot fail: the exit came from this VMCS. */
-static inline u64 log_exit(struct exit_log *log)
+/** The flight recorder is full: from its beginning again. */
+static __attribute__((noinline)) struct exit_log_entry *wrap_log(struct vcpu *v)
 {
-	struct exit_log_entry *e = exit_log_add(log);
-	u64 reason = vmread_sure(VM_EXIT_REASON);
+	trace_ring_full(v);
+	return exit_log_wrap(&v->log);
+}
 
+/** A new entry in the flight recorder, filled in; the reason. Everything else that wants to know of
+ * this exit reads it there. The VMREADs cannot fail: the exit came from this VMCS. */
+static inline u64 log_exit(struct vcpu *v)
+{
+	struct exit_log_entry *e = v->log.last + 1;
+	u64 reason;
+
+	if (__builtin_expect(e == v->log.end, 0))
+		e = wrap_log(v);
+	v->log.last = e;
+	reason = vmread_sure(VM_EXIT_REASON);
 	vmread_to(GUEST_RIP, &e->rip);
 	vmread_to(GUEST_CR3, &e->cr3);
 	vmread_to(EXIT_QUALIFICATION, &e->qual);
@@ -135,7 +147,7 @@ static __attribute__((noinline)) void retry(struct vcpu *v)
 static inline void handle_exit(struct vcpu *v)
 {
 	v->done = 0;
-	if (__builtin_expect(dispatch(v, log_exit(&v->log)) == EXIT_ADVANCE, 1))
+	if (__builtin_expect(dispatch(v, log_exit(v)) == EXIT_ADVANCE, 1))
 		vcpu_complete_instruction(v, vcpu_rip(v) + vmread_sure(VM_EXIT_INSTRUCTION_LEN));
 	else
 		retry(v);

@@ -11,6 +11,7 @@
 #include "guest/msr.h"
 #include "guest/segment.h"
 #include "guest/walk.h"
+#include "trace.h"
 #include "types.h"
 #include "vmcs.h"
 #include "x86.h"
@@ -67,6 +68,7 @@ struct vcpu {
 	struct exit_stats stats;
 	struct exit_log log;
 	struct exit_detail detail;
+	struct trace trace;
 	u8 *vmcs;
 	hpa_t vmcs_hpa;
 	u64 *pml; /* the page-modification log; NULL: none */

@@ -169,6 +169,9 @@ static void test_words_and_numbers(void **state)
 	refuse("screen=", "screen= is not possible: write screen=0 or screen=1");
 	assert_int_equal(accept("").dirty, 0);
 	assert_int_equal(accept("dirty=1").dirty, 1);
+	assert_int_equal(accept("").trace, 0);
+	assert_int_equal(accept("trace=1").trace, 1);
+	refuse("trace=2", "trace=2 is not possible: write trace=0 or trace=1");
 	refuse("dirty=yes", "dirty=yes is not possible: write dirty=0 or dirty=1");
 	refuse("verbose=2", "verbose=2 is not possible: write verbose=0 or verbose=1");
 	assert_int_equal(accept("poll_ms=0").poll_ms, 0);
@@ -219,7 +222,8 @@ static void test_features_off(void **state)
 	refuse("features=vpid",
 	       "unknown option \"features\" (did you mean \"features-\"?): the "
 	       "options are paging= mem= shadow_pool= kernel= initrd= module= leaves= poll_ms= "
-	       "features-= exit+= exit-= dirty= crash= on_reset= at_end= reproducible= screen= "
+	       "features-= exit+= exit-= dirty= trace= crash= on_reset= at_end= reproducible= "
+	       "screen= "
 	       "verbose=");
 }
 
@@ -285,7 +289,8 @@ static void test_unknown_names(void **state)
 {
 	static const char known[] =
 		"the options are paging= mem= shadow_pool= kernel= initrd= module= leaves= "
-		"poll_ms= features-= exit+= exit-= dirty= crash= on_reset= at_end= reproducible= "
+		"poll_ms= features-= exit+= exit-= dirty= trace= crash= on_reset= at_end= "
+		"reproducible= "
 		"screen= "
 		"verbose=";
 	char sentence[OPT_ERROR_MAX];
@@ -326,13 +331,15 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---",
 	       "unknown option \"---\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= crash= on_reset= at_end= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= crash= on_reset= "
+	       "at_end= "
 	       "reproducible= "
 	       "screen= "
 	       "verbose=");
 	refuse("\"--\" x",
 	       "unknown option \"--\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= crash= on_reset= at_end= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= crash= on_reset= "
+	       "at_end= "
 	       "reproducible= "
 	       "screen= "
 	       "verbose=");

@@ -34,6 +34,7 @@ help:
 	@echo "make run         boot Linux under Tallyvisor; this terminal becomes its console"
 	@echo "                 PAGING=ept|shadow|compare|bare ENGINE=auto|bochs|qemu CPU= MEM= KERNEL="
 	@echo "                 INITRD= CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
+	@echo "make trace       the same, and a picture of every VM exit      (docs/trace.md)"
 	@echo "make compare     fixed workloads: bare, EPT, shadow paging     (docs/compare.md)"
 	@echo "make iso         an image for a USB stick: $(BUILD)/tallyvisor.iso  (docs/hardware.md)"
 	@echo "make bench       fixed workloads, bare against EPT            (docs/bench.md)"

@@ -44,6 +44,19 @@ $(foreach row,$(RUN_GIVEN),$(eval export TYPED_$(firstword $(subst :, ,$(row))) 
 RUN_OPTIONS := $(foreach row,$(RUN_GIVEN),\
 	--$(lastword $(subst :, ,$(row)))="$$TYPED_$(firstword $(subst :, ,$(row)))")
 
+# A run of which every exit is written, and a picture of it.
+TRACE_OUT = $(or $(OUT),out)
+.PHONY: trace
+trace: export TYPED_OPTIONS := trace=1 $(value OPTIONS)
+trace:
+	@tools/tallyvisor-deps build
+	@$(MAKE) --no-print-directory all guest-programs \
+		$(if $(filter 686 686-pae,$(KERNEL)),guest-programs-i386)
+	@tools/tallyvisor-run --build "$(BUILD)" $(filter-out --options=%,$(RUN_OPTIONS)) \
+		--options="$$TYPED_OPTIONS"
+	@tools/tallyvisor-trace "$(TRACE_OUT)" --summary --json "$(TRACE_OUT)/trace.json"
+	@echo "$(TRACE_OUT)/trace.json: open it at https://ui.perfetto.dev, or in chrome://tracing"
+
 .PHONY: run
 run:
 	@tools/tallyvisor-deps build

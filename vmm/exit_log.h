@@ -9,7 +9,8 @@
 #define EXIT_LOG_SIZE 4096
 
 struct exit_log_entry {
-	u64 rip, qual;
+	u64 rip;
+	u64 qual;   /* the exit qualification; of HLT, TSC ticks slept */
 	u64 cr3;    /* the processor's. On page tables of the hypervisor's, where MOV to CR3 is an
 		     * exit,    that exit's entry has the guest's CR3 before the MOV instead */
 	u32 reason; /* all 32 bits */

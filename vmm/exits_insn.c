@@ -165,6 +165,7 @@ enum exit_action handle_hlt(struct vcpu *v)
 
 			machine_away(slept);
 			v->stats.idle_cycles += slept;
+			v->log.last->qual += slept; /* for people: it is 0 else */
 		}
 		machine_tick(m, machine_now(m));
 	}

@@ -34,7 +34,8 @@ def play(tmp_path):
         for name, value in changes.items():
             setattr(new, name, value)
         watch = outcome.Watch(hypervisor)
-        result = session.Session(new, watch, tmp_path / "serial.log", timeout, typing=False).run()
+        result = session.Session(new, watch, tmp_path / "serial.log", tmp_path / "trace.log",
+                                 timeout, typing=False).run()
         assert new.process.poll() is not None, "the emulator outlived its session"
         return result, watch, (tmp_path / "serial.log").read_bytes()
     return call

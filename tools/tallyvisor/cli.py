@@ -312,15 +312,15 @@ def run(args: argparse.Namespace) -> int:
         except BlockingIOError:
             raise UsageError(f"another run is writing to OUT={out}: "
                              "give this one its own") from None
-        for stale in ("stats.json", "serial.log"):
+        for stale in ("stats.json", "serial.log", "trace.log"):
             (out / stale).unlink(missing_ok=True)
         try:
             disk = copy_disk(args, work) if args.disk else make_disk(args, mode, work)
             machine, cpu = start_engine(args, engine, kvm, disk, out, work)
             watch = outcome.Watch(mode.hypervisor)
             timeout = args.timeout or (BATCH_TIMEOUT if batch(args) else None)
-            result = session.Session(machine, watch, out / "serial.log", timeout,
-                                     typing=not batch(args)).run()
+            result = session.Session(machine, watch, out / "serial.log", out / "trace.log",
+                                     timeout, typing=not batch(args)).run()
         finally:
             if not args.keep:
                 shutil.rmtree(work, ignore_errors=True)
@@ -330,6 +330,8 @@ def run(args: argparse.Namespace) -> int:
     if watch.unfinished:
         watch.finish()
         print(flush=True)  # the verdict has a line of its own
+    if (out / "trace.log").exists():
+        say(f"VM exits were written to {out}/trace.log: tools/tallyvisor-trace {out} shows them")
     failed = spoilt(mode, runs)
     if failed:
         say(f"under {failed.paging} the guest ended by {failed.outcome}, exit code "

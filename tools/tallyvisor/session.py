@@ -14,6 +14,7 @@ from pathlib import Path
 from .machine import Machine
 from .outcome import Watch
 from .program import Interrupted, interruptible
+from .sieve import Sieve
 from .terminal import Keys, Plain, Raw
 
 # An announced ending is believed when the line was silent for so long.
@@ -33,15 +34,18 @@ class Result:
 class Session:
     """
     log       file that gets every byte of the serial line
+    trace     file that gets the lines of a trace, which nobody is shown; not made without any
     timeout   seconds of wall time after which the machine is ended; None: never
     typing    standard input is a terminal and belongs to the guest
     """
 
-    def __init__(self, machine: Machine, watch: Watch, log: Path, timeout: float | None,
-                 typing: bool):
+    def __init__(self, machine: Machine, watch: Watch, log: Path, trace: Path,
+                 timeout: float | None, typing: bool):
         self._machine = machine
         self._watch = watch
         self._log = log.open("wb")
+        self._trace = trace
+        self._sieve = Sieve()
         self._timeout = timeout
         self._typing = typing
         self._showing = True
@@ -87,9 +91,12 @@ class Session:
                 return STOPPED, "by Ctrl-] q"
             # What the emulator wrote before it ended is read first.
             if ended and not busy:
+                self._take(self._sieve.finish())
                 self._watch.finish()
                 ending = self._watch.ending
                 return (ending.outcome, ending.text) if ending else (LOST, "")
+            if not busy:
+                self._show(self._sieve.early())
             if now - self._quiet_since >= SETTLE_SECONDS:
                 ending = self._watch.ending_if_silent()
                 if ending:
@@ -135,9 +142,16 @@ class Session:
         self._quiet_since = time.monotonic()
         self._log.write(data)
         self._log.flush()
-        self._watch.feed(data)
-        if self._showing:
-            self._show(data if self._typing else self._plain.feed(data))
+        text, trace = self._sieve.feed(data)
+        if trace:
+            with self._trace.open("ab") as out:
+                out.write(trace)
+        self._take(text)
+
+    def _take(self, text: bytes) -> None:
+        """What the line says, less the lines of a trace."""
+        self._watch.feed(text)
+        self._show(text[self._sieve.skip:])
 
     def _read_keys(self, descriptor: int) -> None:
         passed = self._keys.feed(self._read(descriptor))
@@ -145,6 +159,9 @@ class Session:
             self._machine.send(passed)
 
     def _show(self, data: bytes) -> None:
+        if not self._showing:
+            return
+        data = data if self._typing else self._plain.feed(data)
         try:
             while data:
                 data = data[os.write(1, data):]

@@ -77,7 +77,12 @@ bool exit_stats_cpuid(const struct exit_stats *s, u32 leaves, u32 leaf, u32 subl
  *  EDX:ECX = of the longest. */
 #define TV_CPUID_DETAIL 0x40000005u
 
-#define TV_CPUID_MAX TV_CPUID_DETAIL
+/** A sign of life for the watchdog (boot option watchdog=). ECX in: within so many seconds another
+ *  will follow; 0: none will. EAX = seconds without progress that the watchdog allows, 0: it is
+ * off; EBX = seconds of the promise as it is kept, 0: none. */
+#define TV_CPUID_HEARTBEAT 0x40000006u
+
+#define TV_CPUID_MAX TV_CPUID_HEARTBEAT
 
 #define TV_SIGNATURE "TallyvisorHV"
 

@@ -64,6 +64,7 @@ struct options {
 	u32 screen;	  /* 1: the console is on the screen, too, where the firmware left one */
 	u32 verbose;	  /* 1: say more at boot */
 	u32 trace;	  /* 1: write every exit to the serial line */
+	u32 watchdog;	  /* seconds without progress that end a run; 0: any number */
 	u32 dirty;	  /* 1: count the pages that the guest writes */
 	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 features_off; /* the set of features (vmx_features.h) named by features-= */

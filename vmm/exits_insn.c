@@ -9,6 +9,7 @@
 #include "panic.h"
 #include "run.h"
 #include "vmcs.h"
+#include "watch.h"
 
 static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 {
@@ -41,6 +42,9 @@ static bool hypervisor_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid
 		return true;
 	case TV_CPUID_DETAIL:
 		exit_detail_cpuid_leaf(m->detail, subleaf, out);
+		return true;
+	case TV_CPUID_HEARTBEAT:
+		watch_heartbeat(m, subleaf, out);
 		return true;
 	}
 	if (cpuid_hypervisor(&m->cpuid, leaf, out))

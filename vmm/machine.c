@@ -19,6 +19,7 @@
 #include "paging.h"
 #include "panic.h"
 #include "vmxon.h"
+#include "watch.h"
 
 /* The crash= option waits until there are exits to show. */
 #define CRASH_AFTER_EXITS 1000
@@ -35,6 +36,7 @@ const char *outcome_name(enum outcome outcome)
 		[OUTCOME_UNSUPPORTED] = "unsupported",
 		[OUTCOME_ENTRY_FAILURE] = "entry-failure",
 		[OUTCOME_OPERATOR] = "operator",
+		[OUTCOME_WATCHDOG] = "watchdog",
 		[OUTCOME_OPERATOR_RESET] = "operator-reset",
 	};
 
@@ -202,6 +204,8 @@ struct machine *machine_create(unsigned run, u32 paging)
 	machine_check_isolation(m, false);
 	m->poll_ticks = mul_div_u64(core.boot->options.poll_ms, core.tsc_hz, 1000);
 	m->next_poll = m->poll_ticks ? 0 : NEVER;
+	watch_init(m);
+	m->next_look = MIN(m->next_poll, m->watchdog.next_look);
 	return m;
 }
 
@@ -336,19 +340,28 @@ void machine_sum_up(struct machine *m, struct exit_run *r)
 		memcpy(r->counters, ops->counters(m->paging), sizeof(r->counters));
 }
 
+/** At what nothing but time reminds of. */
+static void look(struct machine *m, u64 now)
+{
+	if (now >= m->next_poll) {
+		keys_poll(m);
+		m->next_poll = now + m->poll_ticks;
+	}
+	watch_look(m, now);
+	m->next_look = MIN(m->next_poll, m->watchdog.next_look);
+}
+
 void machine_tick(struct machine *m, u64 now)
 {
 	console_pump();
 	if (exit_log_count(&m->vcpu[0]->log) > CRASH_AFTER_EXITS)
 		crash_on_purpose(core.boot->options.crash);
-	if (now >= m->next_poll) {
-		keys_poll(m);
-		m->next_poll = now + m->poll_ticks;
-	}
+	if (now >= m->next_look)
+		look(m, now);
 	pc_advance(&m->pc, now);
 }
 
 u64 machine_deadline(const struct machine *m)
 {
-	return MIN(pc_next_deadline(&m->pc), m->next_poll);
+	return MIN(pc_next_deadline(&m->pc), m->next_look);
 }

@@ -15,6 +15,7 @@
 #include "vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/guest_cr.h"
+#include "watchdog.h"
 
 /** How a run ended. The names are in machine.c and in docs/stats-json.md. */
 enum outcome {
@@ -27,6 +28,7 @@ enum outcome {
 	OUTCOME_UNSUPPORTED,   /* the guest did what this hypervisor cannot emulate */
 	OUTCOME_ENTRY_FAILURE, /* VM entry failed */
 	OUTCOME_OPERATOR,      /* ended from the console */
+	OUTCOME_WATCHDOG,      /* no progress, or no heartbeat */
 	OUTCOME_OPERATOR_RESET /* reset from the console: the guest starts anew */
 };
 
@@ -47,7 +49,9 @@ struct machine {
 	u64 min_run;	/* a guest whose timer was served runs at least so many ticks */
 	u64 poll_ticks; /* TSC ticks between two looks at the console */
 	u64 next_poll;	/* guest TSC; NEVER: do not look */
-	u8 typed[64];	/* what the operator typed and the guest has not taken yet: a ring */
+	u64 next_look;	/* at the console, or the watchdog's: the sooner */
+	struct watchdog watchdog;
+	u8 typed[64]; /* what the operator typed and the guest has not taken yet: a ring */
 	u32 typed_head, typed_tail;
 	enum outcome outcome;
 	u32 exit_code;

@@ -18,6 +18,7 @@
 #include "machine.h"
 #include "panic.h"
 #include "vmcs.h"
+#include "watch.h"
 
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "entry.asm: VCPU_GPR");
 _Static_assert(offsetof(struct vcpu, exit_tsc) == 128, "entry.asm: VCPU_EXIT_TSC");
@@ -224,7 +225,11 @@ static __attribute__((noinline)) bool settle_exit(struct vcpu *v)
 {
 	u64 now = settle(v);
 
-	forget_away(v);
+	if (__builtin_expect(v->requests & (REQ_AWAY | REQ_WATCH), 0)) {
+		forget_away(v);
+		if (v->requests & REQ_WATCH)
+			watch_exit(v, now - v->machine->tsc_start);
+	}
 	account(v, now);
 	if (v->machine->outcome != OUTCOME_NONE)
 		return false;

@@ -24,6 +24,7 @@ struct efer_areas;
 #define REQ_DEADLINE BIT(1) /* a timer may have been set: work out the next deadline */
 #define REQ_AWAY BIT(2)	    /* core.cpu.away is not 0 */
 #define REQ_STOP BIT(3)	    /* the run is over */
+#define REQ_WATCH BIT(4)    /* the watchdog looks at every exit */
 
 /** What has been done since the last exit. State that is read from the VMCS at most once an exit:
  */

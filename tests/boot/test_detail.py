@@ -41,8 +41,10 @@ def console_pairs(serial, word):
 
 @pytest.mark.parametrize("paging", ["ept", "shadow"])
 def test_the_guest_the_console_and_the_file_agree(run, paging):
-    got = run(paging=paging, engine="bochs", timeout=400, mem=256,
-              guest_run="exitstat --detail --json --verify; exitstat --detail -- sh -c "
+    # The watchdog has nothing to say of a guest that sleeps between two heartbeats, and then works.
+    got = run(paging=paging, engine="bochs", timeout=400, mem=256, options="watchdog=1",
+              guest_run="exitstat --heartbeat 4; sleep 2.5; exitstat --heartbeat 0;"
+                        "exitstat --detail --json --verify; exitstat --detail -- sh -c "
                         "'for n in $(seq 40); do rdcpuid 0x4fffffff; done'; exitstat --detail")
     assert got.exit_code == 0
     reasons = got.last_run["reasons"]
@@ -55,6 +57,7 @@ def test_the_guest_the_console_and_the_file_agree(run, paging):
     # ... and where it looks for other hypervisors, in 255 places, is one thing.
     assert named["CPUID"]["details"]["0x40000100"] >= 255
     assert "others" not in named["CPUID"]["details"]
+    assert named["CPUID"]["details"]["0x40000006"] == 2
     assert named["CR_ACCESS"]["details"] == got.last_run["cr_accesses"]
     if paging == "shadow":
         faults = {name.removeprefix("#PF-"): count

@@ -83,8 +83,8 @@ def test_batch_run_and_what_the_guest_reads(run):
     assert not {"TRIPLE_FAULT", "EPT_MISCONFIG", "INVLPG"} & \
         {name for name, _, _ in counted.values()}
 
-    # CPUID 0x40000000: 4 leaves more, and the name.
-    line = re.search(r"eax=0x40000005 ebx=(\w+) ecx=(\w+) edx=(\w+)", got.serial)
+    # CPUID 0x40000000: 6 leaves more, and the name.
+    line = re.search(r"eax=0x40000006 ebx=(\w+) ecx=(\w+) edx=(\w+)", got.serial)
     name = b"".join(int(reg, 16).to_bytes(4, "little") for reg in line.groups())
     assert name == b"TallyvisorHV"
     assert "ebx=0x000007e5 ecx=0x00000001 edx=0x00000056" in got.serial  # 2021, EPT, 86

@@ -532,7 +532,7 @@ static void leaves_out_of_range(void **state)
 		assert_regs(ask(&p, beyond[i], 2), 256, 576, 0, 0);
 	}
 	/* Hypervisor leaves that do not exist say nothing. */
-	assert_regs(ask(&p, 0x40000005, 0), 0, 0, 0, 0);
+	assert_regs(ask(&p, 0x40000007, 0), 0, 0, 0, 0);
 	assert_regs(ask(&p, 0x40000100, 0), 0, 0, 0, 0);
 	assert_regs(ask(&p, 0x4fffffff, 0), 0, 0, 0, 0);
 }
@@ -544,7 +544,7 @@ static void hypervisor_leaves(void **state)
 
 	(void)state;
 	assert_true(cpuid_hypervisor(&p, 0x40000000, &r));
-	assert_int_equal(r.eax, 0x40000005);
+	assert_int_equal(r.eax, 0x40000006);
 	assert_memory_equal(&r.ebx, "TallyvisorHV", 12);
 	assert_true(cpuid_hypervisor(&p, 0x40000001, &r));
 	assert_regs(r, 0x00010203, 2021, 1, 86);
@@ -553,6 +553,7 @@ static void hypervisor_leaves(void **state)
 	assert_false(cpuid_hypervisor(&p, 0x40000002, &r));
 	assert_false(cpuid_hypervisor(&p, 0x40000003, &r));
 	assert_false(cpuid_hypervisor(&p, 0x40000005, &r));
+	assert_false(cpuid_hypervisor(&p, 0x40000006, &r));
 	assert_false(cpuid_hypervisor(&p, 1, &r));
 }
 

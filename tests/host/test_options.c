@@ -172,6 +172,10 @@ static void test_words_and_numbers(void **state)
 	assert_int_equal(accept("").trace, 0);
 	assert_int_equal(accept("trace=1").trace, 1);
 	refuse("trace=2", "trace=2 is not possible: write trace=0 or trace=1");
+	assert_int_equal(accept("").watchdog, 0);
+	assert_int_equal(accept("watchdog=3600").watchdog, 3600);
+	refuse("watchdog=3601",
+	       "watchdog=3601 is not possible: write watchdog=<seconds>, 1 to 3600, or 0 for none");
 	refuse("dirty=yes", "dirty=yes is not possible: write dirty=0 or dirty=1");
 	refuse("verbose=2", "verbose=2 is not possible: write verbose=0 or verbose=1");
 	assert_int_equal(accept("poll_ms=0").poll_ms, 0);
@@ -222,7 +226,8 @@ static void test_features_off(void **state)
 	refuse("features=vpid",
 	       "unknown option \"features\" (did you mean \"features-\"?): the "
 	       "options are paging= mem= shadow_pool= kernel= initrd= module= leaves= poll_ms= "
-	       "features-= exit+= exit-= dirty= trace= crash= on_reset= at_end= reproducible= "
+	       "features-= exit+= exit-= dirty= trace= watchdog= crash= on_reset= at_end= "
+	       "reproducible= "
 	       "screen= "
 	       "verbose=");
 }
@@ -289,7 +294,8 @@ static void test_unknown_names(void **state)
 {
 	static const char known[] =
 		"the options are paging= mem= shadow_pool= kernel= initrd= module= leaves= "
-		"poll_ms= features-= exit+= exit-= dirty= trace= crash= on_reset= at_end= "
+		"poll_ms= features-= exit+= exit-= dirty= trace= watchdog= crash= on_reset= "
+		"at_end= "
 		"reproducible= "
 		"screen= "
 		"verbose=";
@@ -331,14 +337,16 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---",
 	       "unknown option \"---\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= crash= on_reset= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= watchdog= crash= "
+	       "on_reset= "
 	       "at_end= "
 	       "reproducible= "
 	       "screen= "
 	       "verbose=");
 	refuse("\"--\" x",
 	       "unknown option \"--\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= crash= on_reset= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= watchdog= crash= "
+	       "on_reset= "
 	       "at_end= "
 	       "reproducible= "
 	       "screen= "

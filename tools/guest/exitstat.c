@@ -18,6 +18,7 @@
 #include "exit_stats.h"
 #include "lib/muldiv.h"
 #include "tools/guest/lib/detail.h"
+#include "watchdog.h"
 
 /** How often another exitstat may spoil our snapshot before we give up. */
 #define MAX_TRIES 100
@@ -30,6 +31,7 @@
 static const char help[] =
 	"Usage: exitstat [--json] [--detail] [--verify | --overhead]\n"
 	"       exitstat [--json] [--detail] [--] COMMAND [ARGUMENT]...\n"
+	"       exitstat --heartbeat SECONDS\n"
 	"Show the VM exits that Tallyvisor has counted since the guest began, by reason; or, on\n"
 	"standard error, those between the start and the end of COMMAND.\n"
 	"\n"
@@ -37,6 +39,10 @@ static const char help[] =
 	"  -d, --detail    also show how the cycles are spread, and what the exits were for\n"
 	"  -v, --verify    also have the hypervisor print the same snapshot on its console\n"
 	"  -o, --overhead  show what lies between two snapshots with nothing between them\n"
+	"  -b, --heartbeat SECONDS\n"
+	"                  tell the hypervisor's watchdog that the guest is alive, and promise to "
+	"do\n"
+	"                  so again within SECONDS, 1 to 86400; 0: promise nothing any more\n"
 	"  -h, --help      print this text\n"
 	"\n"
 	"Columns: number and name of the basic exit reason, exits, cycles (ticks of the TSC from\n"
@@ -350,18 +356,47 @@ static int show_command(char **argv, bool json)
 	return code;
 }
 
+/** A sign of life (docs/options.md, watchdog=). */
+static int heartbeat(u32 seconds)
+{
+	if (cpuid(TV_CPUID_HEARTBEAT, seconds).eax)
+		return EXIT_SUCCESS;
+	fprintf(stderr,
+		"exitstat: nobody listens: the hypervisor was not started with watchdog=\n");
+	return EXIT_FAILURE;
+}
+
+/** The argument of --heartbeat. */
+static bool parse_promise(const char *text, u32 *seconds)
+{
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || value > WATCHDOG_PROMISE_MAX)
+		return false;
+	*seconds = (u32)value;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},   {"detail", no_argument, NULL, 'd'},
-		{"verify", no_argument, NULL, 'v'}, {"overhead", no_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},   {NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, 'j'},
+		{"detail", no_argument, NULL, 'd'},
+		{"verify", no_argument, NULL, 'v'},
+		{"overhead", no_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{"heartbeat", required_argument, NULL, 'b'},
+		{NULL, 0, NULL, 0},
 	};
-	bool json = false, verify = false, overhead = false;
+	bool json = false, verify = false, overhead = false, beat = false;
+	u32 promise = 0;
 	int c;
 
 	/* "+": the first word that is no option begins COMMAND. */
-	while ((c = getopt_long(argc, argv, "+jdvoh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+jdvohb:", options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			json = true;
@@ -375,6 +410,13 @@ int main(int argc, char **argv)
 		case 'o':
 			overhead = true;
 			break;
+		case 'b':
+			beat = true;
+			if (parse_promise(optarg, &promise))
+				break;
+			fprintf(stderr, "exitstat: --heartbeat %s: give seconds, 0 to %u\n", optarg,
+				WATCHDOG_PROMISE_MAX);
+			return 2;
 		case 'h':
 			fputs(help, stdout);
 			return EXIT_SUCCESS;
@@ -383,9 +425,9 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (verify + overhead + (optind < argc) > 1) {
-		fprintf(stderr,
-			"exitstat: --verify, --overhead and a COMMAND exclude one another.\n");
+	if (verify + overhead + beat + (optind < argc) > 1) {
+		fprintf(stderr, "exitstat: --verify, --overhead, --heartbeat and a COMMAND exclude "
+				"one another.\n");
 		return 2;
 	}
 	if (!under_tallyvisor()) {
@@ -393,6 +435,8 @@ int main(int argc, char **argv)
 				"0x40000000 does not bear its signature.\n");
 		return EXIT_FAILURE;
 	}
+	if (beat)
+		return heartbeat(promise);
 	if (optind < argc)
 		return show_command(argv + optind, json);
 	return overhead ? show_overhead(json) : show_totals(json, verify);

@@ -40,7 +40,8 @@ _OFF = ("tallyvisor: machine off",
         "tallyvisor: the machine stays on, as at_end=stay wants: it is safe to switch it off now",
         "tallyvisor: this machine did not switch itself off: it is safe to do so now")
 _REFUSED = re.compile(r"tallyvisor: refused: (.*)")
-_REASON = re.compile(r"tallyvisor: (?:the guest )?(cannot go on: .*|halted .*|took a triple fault.*|"
+_REASON = re.compile(r"tallyvisor: (?:the guest |watchdog: (?=no ))?(no (?:progress|heartbeat) for .*|"
+                     r"cannot go on: .*|halted .*|took a triple fault.*|"
                      r"VM entry failed .*)")
 _HV_PANIC = re.compile(r"tallyvisor: PANIC: (.*)")
 _VERSION = re.compile(r"(?:tallyvisor: )?Tallyvisor (\d\S*?)(?::| has the machine)")

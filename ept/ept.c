@@ -312,4 +312,5 @@ const struct paging_ops ept_ops = {
 	.audit = ept_audit,
 	.dirty = ept_dirty,
 	.set_hole = ept_set_hole,
+	.spoil = ept_spoil,
 };

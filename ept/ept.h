@@ -15,6 +15,7 @@
 #define EPT_LARGE BIT(7)
 #define EPT_ACCESSED BIT(8)
 #define EPT_DIRTY BIT(9)
+#define EPT_SUBPAGES BIT(61)
 #define EPT_ADDR_MASK 0x000ffffffffff000ull
 
 /** Ours, in an entry that leads to a table, where the processor ignores bits 63:52: the table took
@@ -26,7 +27,6 @@
 
 /* The EPT pointer, table 25-9. */
 #define EPTP_WALK_4 (3ull << 3)
-#define EPTP_AD BIT(6)
 
 /** A page that is not guest memory and that nothing writes to. */
 struct ept_rom {
@@ -45,6 +45,7 @@ struct ept {
 	u64 ever_dirty; /* pages found dirty so far, each counted once */
 	u64 overlay;	/* the entry of the APIC-access page, 0: not mapped */
 	gpa_t overlay_gpa;
+	u64 spoiled; /* the entry that ept_spoil() changed, as it was; 0: none */
 	struct ept_rom rom[1];
 	unsigned rom_pages;
 };
@@ -72,6 +73,13 @@ void ept_for_each_leaf(const struct ept *e, ept_leaf_fn fn, void *ctx);
 
 /** paging_ops.set_hole, in hole.c. */
 bool ept_set_hole(struct paging *p, gpa_t gpa, bool hole);
+
+/** Split large pages until `gpa` is in one of 4 KiB. The caller invalidates translations. False:
+ *  there is no page, or the page pool is used up. */
+bool ept_make_small(struct ept *e, gpa_t gpa);
+
+/** paging_ops.spoil, in spoil.c. */
+bool ept_spoil(struct paging *p, gpa_t gpa, enum paging_spoil how);
 
 /** An empty table, from those that are not needed now or else from the pool, and its address.
  *  NULL: the pool is used up. */

@@ -57,6 +57,20 @@ static bool merge(struct ept *e, u64 *entry, unsigned level)
 	return true;
 }
 
+bool ept_make_small(struct ept *e, gpa_t gpa)
+{
+	u64 *table = e->env.page_ptr(e->env.ctx, e->root);
+
+	for (unsigned l = EPT_LEVELS; l > 1; l--) {
+		u64 *entry = &table[ept_level_index(gpa, l)];
+
+		if (!*entry || (ept_is_leaf(*entry, l) && !split(e, entry, l)))
+			return false;
+		table = ept_entry_table(e, *entry);
+	}
+	return true;
+}
+
 bool ept_set_hole(struct paging *p, gpa_t gpa, bool hole)
 {
 	struct ept *e = (struct ept *)p;

@@ -27,6 +27,9 @@ struct exit_switches {
 /** The name for the boot line. */
 const char *exit_switch_name(enum exit_switch x);
 
+/** Why it can never be switched off, or NULL. */
+const char *exit_switch_why_on(enum exit_switch x);
+
 /** The name of an exception that can be switched, as the boot line spells it, or NULL. */
 const char *exit_exception_name(unsigned vector);
 

@@ -66,6 +66,7 @@ struct options {
 	u32 trace;	  /* 1: write every exit to the serial line */
 	u32 watchdog;	  /* seconds without progress that end a run; 0: any number */
 	u32 dirty;	  /* 1: count the pages that the guest writes */
+	u32 zoo;	  /* 1: the guest may order exits by VMCALL (zoo.h) */
 	u32 crash;	  /* enum crash_kind: crash on purpose, to see the panic screen */
 	u32 features_off; /* the set of features (vmx_features.h) named by features-= */
 	struct exit_switches exits; /* those named by exit+= and exit-= */

@@ -82,6 +82,14 @@ struct paging_dirty {
 	u64 ever;  /* since the guest began, as far as anybody looked */
 };
 
+/** What the exit zoo does to the entry of one page of guest memory. */
+enum paging_spoil {
+	PAGING_WHOLE,	      /* it is as it was */
+	PAGING_MISCONFIGURED, /* it allows writes but no reads, which no entry may */
+	PAGING_CLEAN,	      /* its dirty flag is 0 */
+	PAGING_SUBPAGES,      /* it allows writes to those sub-pages that a table names */
+};
+
 struct paging;
 struct walk_regs; /* guest/walk.h: what decides how a linear address is translated */
 
@@ -116,6 +124,11 @@ struct paging_ops {
 	 * hold all that can be dirty, each once; NULL: among all pages. `clear`: from now on they
 	 * count as not written. */
 	void (*dirty)(struct paging *p, const u32 *gfn, u64 nr, bool clear, struct paging_dirty *d);
+	/** Make the entry of the page at `gpa`, which is guest memory, what it should not be, or
+	 *  put it back; one page at a time. No vcpu may be in the guest meanwhile. False: there is
+	 *  no memory at present, or the page pool is used up. NULL where there are no EPT entries.
+	 */
+	bool (*spoil)(struct paging *p, gpa_t gpa, enum paging_spoil how);
 
 	/*
 	 * Page tables of the hypervisor's (paging_controls.own_tables). NULL where the processor

@@ -60,6 +60,7 @@ enum vmcs_field {
 #define CPU2_RDSEED_EXITING BIT(16)
 #define CPU2_PML BIT(17)
 #define CPU2_XSAVES BIT(20)
+#define CPU2_SPP BIT(23)
 
 /* Section 25.7.1 "VM-Exit Controls". */
 #define EXIT_SAVE_DEBUG_CONTROLS BIT(2)
@@ -88,6 +89,7 @@ enum vmcs_field {
 #define INTR_TYPE_SOFT_INTERRUPT (4u << 8)
 #define INTR_TYPE_PRIV_SW_EXCEPTION (5u << 8)
 #define INTR_TYPE_SOFT_EXCEPTION (6u << 8)
+#define INTR_TYPE_OTHER (7u << 8) /* with vector 0: a monitor-trap-flag exit is pending */
 #define INTR_INFO_ERROR_CODE BIT(11)
 #define INTR_INFO_NMI_UNBLOCK BIT(12)
 #define INTR_INFO_VALID BIT(31)
@@ -128,6 +130,9 @@ enum vmcs_field {
 #define VPID_CAP_SINGLE BIT(41)
 #define VPID_CAP_ALL BIT(42)
 #define VPID_CAP_SINGLE_RETAIN_GLOBALS BIT(43)
+
+/* The EPT pointer, table 25-9: accessed and dirty flags are enabled. */
+#define EPTP_AD BIT(6)
 
 /** The name of a VMCS field, of a VM-instruction error; "?" where there is none. */
 const char *vmcs_field_name(u32 field);

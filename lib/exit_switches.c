@@ -44,6 +44,11 @@ const char *exit_switch_name(enum exit_switch x)
 	return switches[x].name;
 }
 
+const char *exit_switch_why_on(enum exit_switch x)
+{
+	return switches[x].why_on;
+}
+
 const char *exit_exception_name(unsigned vector)
 {
 	return vector < ARRAY_SIZE(exceptions) ? exceptions[vector] : NULL;

@@ -220,6 +220,7 @@ static const struct option_row option_rows[] = {
 	{"trace", set_choice, FIELD(trace), "trace=0 or trace=1", 0, 0, switch_choices},
 	{"watchdog", set_number, FIELD(watchdog), "watchdog=<seconds>, 1 to 3600, or 0 for none", 0,
 	 3600, NULL},
+	{"zoo", set_choice, FIELD(zoo), "zoo=0 or zoo=1", 0, 0, switch_choices},
 	{"crash", set_choice, FIELD(crash), "crash=no, crash=panic, crash=fault or crash=stack", 0,
 	 0, crash_choices},
 	{"on_reset", set_choice, FIELD(on_reset), "on_reset=end or on_reset=restart", 0, 0,

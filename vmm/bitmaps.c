@@ -19,7 +19,7 @@ void bitmaps_pass_msr(struct vcpu *v, u32 msr, enum msr_access access, bool pass
 	unsigned offset = access == MSR_WRITE ? MSR_WRITE_LOW : MSR_READ_LOW;
 	u8 bit;
 
-	if (core.boot->options.exits.on & EXIT_SWITCH_BIT(MSR))
+	if (v->machine->exits.on & EXIT_SWITCH_BIT(MSR))
 		return; /* the bitmap stays full */
 	if (msr >= MSR_HIGH_BASE) {
 		offset += MSR_READ_HIGH - MSR_READ_LOW;
@@ -38,13 +38,18 @@ static void pass(void *ctx, u32 msr, bool write)
 	bitmaps_pass_msr(ctx, msr, write ? MSR_WRITE : MSR_READ, true);
 }
 
+void bitmaps_fill_msr(struct vcpu *v)
+{
+	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
+	msr_pass_through(&v->machine->cpuid, pass, v);
+}
+
 hpa_t bitmaps_init_msr(struct vcpu *v)
 {
 	hpa_t hpa;
 
 	v->msr_bitmap = heap_need(PAGE_SIZE, &hpa, "MSR bitmap");
-	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
-	msr_pass_through(&v->machine->cpuid, pass, v);
+	bitmaps_fill_msr(v);
 	return hpa;
 }
 

@@ -6,6 +6,7 @@
 #include "host_paging.h"
 #include "host_timer.h"
 #include "insn.h"
+#include "lib/muldiv.h"
 #include "mce.h"
 #include "panic.h"
 #include "x86.h"
@@ -16,13 +17,25 @@
 #define IOAPIC_SELECT (0x00 / 4)
 #define IOAPIC_WINDOW (0x10 / 4)
 #define IOAPIC_MASKED BIT(16)
+#define IOAPIC_TIMER 0x14 /* the entry of input 2, where the 8254 is by the MP specification */
+
+#define CPUID_D_1_EAX_XSAVES BIT(3)
 
 #define IST_NMI 1
 #define IST_DF 2
 #define IST_MC 3
 
 extern char __stack_nmi_top[], __stack_df_top[], __stack_mc_top[];
-extern const u64 trap_stubs[256]; /* entry.asm */
+/* entry.asm */
+extern const u64 trap_stubs[256];
+extern _Noreturn void nmi_leave(const struct trap_frame *f);
+
+/* entry.asm: FRAME_* */
+_Static_assert(offsetof(struct trap_frame, vector) == 120 &&
+		       offsetof(struct trap_frame, rip) == 136 &&
+		       offsetof(struct trap_frame, rflags) == 152 &&
+		       offsetof(struct trap_frame, rsp) == 160,
+	       "the layout of struct trap_frame");
 
 static void set_gate(struct idt_gate *g, u64 handler, u8 ist)
 {
@@ -104,6 +117,7 @@ static void mask_ioapic(void)
 	inputs = (version >> 16 & 0xff) + 1;
 	if (version == ~0u || inputs < 16 || inputs > 240)
 		return; /* nothing there, or nothing like it */
+	core.cpu.ioapic = io;
 	for (u32 i = 0; i < inputs; i++) {
 		io[IOAPIC_SELECT] = 0x10 + 2 * i;
 		io[IOAPIC_WINDOW] = io[IOAPIC_WINDOW] | IOAPIC_MASKED;
@@ -114,6 +128,41 @@ void cpu_mask_interrupts(void)
 {
 	mask_pics();
 	mask_ioapic();
+}
+
+static void ioapic_write(u32 reg, u32 value)
+{
+	core.cpu.ioapic[IOAPIC_SELECT] = reg;
+	core.cpu.ioapic[IOAPIC_WINDOW] = value;
+}
+
+/** Its rising edge at the end of the count is what the input, edge-triggered, waits for. */
+void cpu_nmi_by_timer(u64 ticks)
+{
+	u64 count = mul_div_u64(ticks, PIT_HZ, core.tsc_hz) + 2;
+
+	if (!core.cpu.ioapic)
+		return;
+	if (!ticks) {
+		ioapic_write(IOAPIC_TIMER, (u32)IOAPIC_MASKED);
+		return;
+	}
+	outb(0x43, 0x30); /* channel 0, low then high byte, mode 0, binary: the output is low */
+	ioapic_write(IOAPIC_TIMER + 1, (u32)host_apic_id() << 24);
+	ioapic_write(IOAPIC_TIMER, IPI_NMI);
+	outb(0x40, (u8)MIN(count, 0xffff));
+	outb(0x40, (u8)(MIN(count, 0xffff) >> 8));
+}
+
+u64 cpu_xss(void)
+{
+	struct cpuid_regs r;
+
+	cpuid(0, 0, &r);
+	if (r.eax < 0xd)
+		return 0;
+	cpuid(0xd, 1, &r);
+	return r.eax & CPUID_D_1_EAX_XSAVES ? (u64)r.edx << 32 | r.ecx : 0;
 }
 
 u32 cpu_leaf7_ebx(void)
@@ -145,7 +194,7 @@ void host_interrupt(u8 vector)
 {
 	if (vector == HOST_SPURIOUS_VECTOR)
 		return; /* SDM volume 3, section 11.9: no EOI for a spurious interrupt */
-	if (vector != HOST_TIMER_VECTOR)
+	if (vector != HOST_TIMER_VECTOR && vector != HOST_ZOO_VECTOR)
 		core.cpu.stray_interrupts++;
 	host_timer_eoi();
 }
@@ -156,6 +205,8 @@ void trap(struct trap_frame *f)
 		/* Taken between a VM exit and the next entry, or handed on by exit reason 0.
 		 * Nothing here asks for NMIs: they are counted, and shown with the statistics. */
 		core.cpu.nmis++;
+		if (core.cpu.keep_nmis_blocked)
+			nmi_leave(f);
 		return;
 	}
 	if (f->vector >= 32) {

@@ -13,8 +13,10 @@
 #define HOST_DS 0x10
 #define HOST_TR 0x18
 
-/** The only interrupt vector that the host itself uses: its local APIC's timer. */
+/** The interrupt vectors that the host itself uses: its local APIC's timer, and what a guest orders
+ *  with zoo=1. */
 #define HOST_TIMER_VECTOR 0xef
+#define HOST_ZOO_VECTOR 0xee
 #define HOST_SPURIOUS_VECTOR 0xff
 
 struct tss {
@@ -51,18 +53,27 @@ struct cpu {
 	u64 nmis;			       /* taken in host context */
 	u64 stray_interrupts;		       /* vectors that nobody here asked for */
 	u64 tsc_per_measure, apic_per_measure; /* clock ratio: TSC and APIC-timer ticks */
+	bool keep_nmis_blocked;		       /* the handler of NMIs leaves them so */
 	bool timer_x2apic;
 	volatile u32 *lapic;
+	volatile u32 *ioapic; /* the machine's first; NULL: none was found */
 };
 
 /** EBX of CPUID leaf 7: feature bits; 0 where there is no such leaf. */
 u32 cpu_leaf7_ebx(void);
+
+/** The supervisor state components that IA32_XSS can have; 0 where there is no XSAVES. */
+u64 cpu_xss(void);
 
 /** GDT, IDT, TSS with IST stacks for NMI, #DF and #MC; CR4.MCE on. */
 void cpu_init(void);
 
 /** Mask every interrupt line of the machine, at the 8259s and the I/O APIC. Needs mmio_map(). */
 void cpu_mask_interrupts(void);
+
+/** Have channel 0 of the 8254 send this processor one NMI in `ticks` of the TSC, through input 2 of
+ *  the I/O APIC; or, with 0, not any more. */
+void cpu_nmi_by_timer(u64 ticks);
 
 /** The common handler of entry.asm's stubs. */
 void trap(struct trap_frame *f);

@@ -88,7 +88,7 @@ static void load_own_tables(struct vcpu *v)
 static void filter_page_faults(const struct vcpu *v)
 {
 	const struct paging *p = v->machine->paging;
-	bool all = core.boot->options.exits.exceptions_on & BIT(PF_VECTOR);
+	bool all = v->machine->exits.exceptions_on & BIT(PF_VECTOR);
 	u32 bits = !all && p->ops->silent(p, v->index) ? PFERR_PRESENT : 0;
 
 	vmcs_write32(PAGE_FAULT_ERROR_CODE_MASK, bits);

@@ -14,6 +14,7 @@ VMCS_HOST_RSP	equ 0x6c14
 extern core_main
 extern trap
 extern vmx_exited
+extern zoo_exited
 extern __stack_top
 
 ; ---------------------------------------------------------------------------------------------
@@ -44,6 +45,30 @@ trap_stub_%+i:
 %assign i i + 1
 %endrep
 
+; Offsets into struct trap_frame; vmm/cpu.c asserts them.
+FRAME_VECTOR	equ 120
+FRAME_RIP	equ 136
+FRAME_RFLAGS	equ 152
+FRAME_RSP	equ 160
+
+%macro POP_FRAME_REGISTERS 0
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	r11
+	pop	r10
+	pop	r9
+	pop	r8
+	pop	rbp
+	pop	rdi
+	pop	rsi
+	pop	rdx
+	pop	rcx
+	pop	rbx
+	pop	rax
+%endmacro
+
 trap_common:
 	push	rax
 	push	rbx
@@ -66,23 +91,26 @@ trap_common:
 	and	rsp, -16
 	call	trap
 	mov	rsp, rbx
-	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	r11
-	pop	r10
-	pop	r9
-	pop	r8
-	pop	rbp
-	pop	rdi
-	pop	rsi
-	pop	rdx
-	pop	rcx
-	pop	rbx
-	pop	rax
+	POP_FRAME_REGISTERS
 	add	rsp, 16			; vector, error code
 	iretq
+
+; _Noreturn void nmi_leave(const struct trap_frame *f): back to where an NMI came from, but without
+; IRET, so that NMIs stay blocked. RIP and RFLAGS go onto the stack that it interrupted.
+global nmi_leave
+nmi_leave:
+	mov	rsp, rdi
+	mov	rax, [rsp + FRAME_RSP]
+	mov	rcx, [rsp + FRAME_RIP]
+	mov	[rax - 8], rcx
+	mov	rcx, [rsp + FRAME_RFLAGS]
+	mov	[rax - 16], rcx
+	sub	rax, 16
+	mov	[rsp + FRAME_RSP], rax
+	POP_FRAME_REGISTERS
+	mov	rsp, [rsp + FRAME_RSP - FRAME_VECTOR]
+	popfq
+	ret
 
 ; ---------------------------------------------------------------------------------------------
 ; enum vmx_entry_result vmx_run(struct vcpu *v)
@@ -95,6 +123,7 @@ trap_common:
 ; RSP and RIP are in the VMCS; FPU, CR2 and the debug registers of the guest stay in the processor.
 global vmx_run
 global vmx_exit
+global vmx_zoo_exit
 
 %macro LOAD_GUEST_REGISTERS 0
 	mov	rdi, [rsp]		; the vcpu
@@ -113,6 +142,31 @@ global vmx_exit
 	mov	r14, [rdi + VCPU_GPR + 14 * 8]
 	mov	r15, [rdi + VCPU_GPR + 15 * 8]
 	mov	rdi, [rdi + VCPU_GPR + 7 * 8]
+%endmacro
+
+; From a VM exit: the guest's registers into the vcpu, whose address is left in RDI.
+%macro SAVE_GUEST_REGISTERS 0
+	push	rdi
+	mov	rdi, [rsp + 8]		; the vcpu
+	mov	[rdi + VCPU_GPR + 0 * 8], rax
+	mov	[rdi + VCPU_GPR + 2 * 8], rdx
+	rdtsc				; as early as registers allow
+	mov	[rdi + VCPU_EXIT_TSC], eax
+	mov	[rdi + VCPU_EXIT_TSC + 4], edx
+	mov	[rdi + VCPU_GPR + 1 * 8], rcx
+	mov	[rdi + VCPU_GPR + 3 * 8], rbx
+	mov	[rdi + VCPU_GPR + 5 * 8], rbp
+	mov	[rdi + VCPU_GPR + 6 * 8], rsi
+	pop	qword [rdi + VCPU_GPR + 7 * 8]
+	mov	[rdi + VCPU_GPR + 8 * 8], r8
+	mov	[rdi + VCPU_GPR + 9 * 8], r9
+	mov	[rdi + VCPU_GPR + 10 * 8], r10
+	mov	[rdi + VCPU_GPR + 11 * 8], r11
+	mov	[rdi + VCPU_GPR + 12 * 8], r12
+	mov	[rdi + VCPU_GPR + 13 * 8], r13
+	mov	[rdi + VCPU_GPR + 14 * 8], r14
+	mov	[rdi + VCPU_GPR + 15 * 8], r15
+	lea	rbp, [rsp + 6 * 8]	; the frame of vmx_run: backtraces go on
 %endmacro
 
 vmx_run:
@@ -141,27 +195,7 @@ vmx_failed:
 	jmp	vmx_return
 
 vmx_exit:
-	push	rdi
-	mov	rdi, [rsp + 8]		; the vcpu
-	mov	[rdi + VCPU_GPR + 0 * 8], rax
-	mov	[rdi + VCPU_GPR + 2 * 8], rdx
-	rdtsc				; as early as registers allow
-	mov	[rdi + VCPU_EXIT_TSC], eax
-	mov	[rdi + VCPU_EXIT_TSC + 4], edx
-	mov	[rdi + VCPU_GPR + 1 * 8], rcx
-	mov	[rdi + VCPU_GPR + 3 * 8], rbx
-	mov	[rdi + VCPU_GPR + 5 * 8], rbp
-	mov	[rdi + VCPU_GPR + 6 * 8], rsi
-	pop	qword [rdi + VCPU_GPR + 7 * 8]
-	mov	[rdi + VCPU_GPR + 8 * 8], r8
-	mov	[rdi + VCPU_GPR + 9 * 8], r9
-	mov	[rdi + VCPU_GPR + 10 * 8], r10
-	mov	[rdi + VCPU_GPR + 11 * 8], r11
-	mov	[rdi + VCPU_GPR + 12 * 8], r12
-	mov	[rdi + VCPU_GPR + 13 * 8], r13
-	mov	[rdi + VCPU_GPR + 14 * 8], r14
-	mov	[rdi + VCPU_GPR + 15 * 8], r15
-	lea	rbp, [rsp + 6 * 8]	; the frame of vmx_run: backtraces go on
+	SAVE_GUEST_REGISTERS
 	call	vmx_exited
 	test	al, al
 	jnz	vmx_entry
@@ -175,6 +209,15 @@ vmx_return:
 	pop	rbx
 	pop	rbp
 	ret
+
+; Where VM exits arrive in a run with zoo=1: the same, with vmm/zoo_calls.c around it.
+vmx_zoo_exit:
+	SAVE_GUEST_REGISTERS
+	call	zoo_exited
+	test	al, al
+	jnz	vmx_entry
+	xor	eax, eax		; VMX_STOPPED
+	jmp	vmx_return
 
 ; ---------------------------------------------------------------------------------------------
 section .rodata

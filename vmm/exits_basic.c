@@ -11,6 +11,7 @@
 #include "panic.h"
 #include "run.h"
 #include "vmcs.h"
+#include "zoo_calls.h"
 
 /** Section 27.3.1.5: with TF set and blocking by STI or MOV SS, BS must be pending, although the
  * exit did not record it; the next entry would fail (Xen's XSA-308). */
@@ -101,6 +102,8 @@ enum exit_action handle_external_interrupt(struct vcpu *v)
  *  the guest starts anew with on_reset=restart. */
 enum exit_action handle_triple_fault(struct vcpu *v)
 {
+	if (zoo_resume(v))
+		return EXIT_RETRY;
 	klog("the guest took a triple fault: an exception while a double fault was delivered");
 	machine_end(v->machine, OUTCOME_TRIPLE_FAULT);
 	print_diagnosis(v);
@@ -111,6 +114,8 @@ enum exit_action handle_triple_fault(struct vcpu *v)
  *  model takes. Nothing sends one, since this program owns the machine, and so the run ends. */
 enum exit_action handle_init_signal(struct vcpu *v)
 {
+	if (zoo_ordered(v, ZOO_EVENT_INIT))
+		return EXIT_RETRY;
 	return stop_unsupported(v, "the physical processor received an INIT signal");
 }
 
@@ -147,6 +152,10 @@ enum exit_action handle_entry_failure(struct vcpu *v)
 	u32 nr = vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK;
 	const char *cause = exit_reason_cause(nr);
 
+	if (zoo_ordered(v, ZOO_EVENT_GUEST_STATE) || zoo_ordered(v, ZOO_EVENT_MSR_LOADING)) {
+		zoo_entry_failed(v);
+		return EXIT_RETRY;
+	}
 	klog("VM entry failed with exit reason 0x%08x: %s (qualification %llu)",
 	     vcpu_exit_reason(v), cause ? cause : "?", (unsigned long long)vcpu_qual(v));
 	machine_end(v->machine, OUTCOME_ENTRY_FAILURE);
@@ -155,11 +164,19 @@ enum exit_action handle_entry_failure(struct vcpu *v)
 }
 
 /** The control for this exit is 0 (vmm/vmcs_setup.c checked it), and without it the instruction
- *  is #UD, or runs without an exit. */
+ *  is #UD, or runs without an exit; unless a guest with zoo=1 has ordered it for one entry. */
 enum exit_action handle_impossible(struct vcpu *v)
 {
-	panic("impossible VM exit %u (%s): its control is off", vcpu_exit_reason(v),
-	      exit_reason_name(vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK));
+	const u32 reason = vcpu_exit_reason(v);
+
+	if (reason == EXIT_REASON_VMFUNC && zoo_ordered(v, ZOO_EVENT_VMFUNC))
+		return event_ud(v); /* like every instruction that CPUID hides */
+	if (reason == EXIT_REASON_SPP_EVENT && zoo_ordered(v, ZOO_EVENT_SPP)) {
+		vcpu_undo_nmi_unblocking(v, vcpu_qual(v));
+		return EXIT_RETRY; /* the page is writable again */
+	}
+	panic("impossible VM exit %u (%s): its control is off", reason,
+	      exit_reason_name(reason & EXIT_REASON_BASIC_MASK));
 }
 
 /** Exits of the dual-monitor treatment of SMM, which this program never activates. */

@@ -10,6 +10,7 @@
 #include "run.h"
 #include "vmcs.h"
 #include "watch.h"
+#include "zoo_calls.h"
 
 static void snapshot_cpuid(struct vcpu *v, u32 subleaf, struct cpuid_regs *out)
 {
@@ -191,6 +192,13 @@ enum exit_action handle_rdpmc(struct vcpu *v)
 	return event_gp(v);
 }
 
+/** VMX is hidden: #UD, as on a processor without it. With zoo=1 a guest in any ring orders events
+ *  by it (include/zoo.h). */
+enum exit_action handle_vmcall(struct vcpu *v)
+{
+	return zoo_call(v) ? EXIT_ADVANCE : event_ud(v);
+}
+
 /** An instruction that the guest's CPUID does not have: #UD, as on a processor without it. VMX
  *  instructions exit in every ring once they are legal in the mode at all; their privilege check
  *  comes behind the exit. */
@@ -204,6 +212,8 @@ enum exit_action handle_hidden_instruction(struct vcpu *v)
  *  there to show it if that were wrong. */
 enum exit_action handle_supervisor_state(struct vcpu *v)
 {
+	if (zoo_ordered(v, ZOO_EVENT_XSS))
+		return EXIT_RETRY; /* IA32_XSS is 0 again: as if it had not been anything else */
 	panic("VM exit %u (%s), but IA32_XSS is 0", vcpu_exit_reason(v),
 	      exit_reason_name(vcpu_exit_reason(v)));
 }

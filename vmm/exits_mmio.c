@@ -11,6 +11,7 @@
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
+#include "zoo_calls.h"
 
 /** What the emulator's memory callbacks work on. */
 struct emulation {
@@ -331,6 +332,8 @@ enum exit_action handle_apic_access(struct vcpu *v)
  *  program never writes one: the run ends and says so. */
 enum exit_action handle_ept_misconfig(struct vcpu *v)
 {
+	if (zoo_ordered(v, ZOO_EVENT_EPT_MISCONFIG))
+		return EXIT_RETRY;
 	return stop_unsupported(v, "EPT misconfiguration at 0x%llx: a fault of this hypervisor",
 				(unsigned long long)vmcs_read64(GUEST_PHYSICAL_ADDRESS));
 }

@@ -9,20 +9,28 @@
 #include "msr_index.h"
 #include "panic.h"
 
-#define PIT_HZ 1193182ull
 #define CALIBRATE_COUNT 23864	  /* 20 ms */
 #define CALIBRATE_TSC_MAX BIT(33) /* seconds on any machine: the 8254 does not count */
 
+#define APIC_ID 0x20
 #define APIC_TPR 0x80
 #define APIC_EOI 0xb0
 #define APIC_SVR 0xf0
+#define APIC_IRR 0x200
+#define APIC_ICR 0x300
+#define APIC_ICR_HIGH 0x310
 #define APIC_LVT_TIMER 0x320
 #define APIC_TMICT 0x380
 #define APIC_TMCCT 0x390
 #define APIC_TDCR 0x3e0
 #define APIC_SVR_ENABLE BIT(8)
+#define APIC_ICR_PENDING BIT(12)
+#define APIC_ICR_ASSERT BIT(14)
 #define APIC_LVT_MASKED BIT(16)
 #define APIC_TDCR_DIV_1 0xb
+
+/* A local APIC that does not take an interrupt of its own in so many TSC ticks will not. */
+#define IPI_TICKS_MAX BIT(22)
 
 #define APIC_BASE_EN BIT(11)
 #define APIC_BASE_X2 BIT(10)
@@ -145,6 +153,41 @@ void host_timer_stop(void)
 void host_timer_eoi(void)
 {
 	apic_write(APIC_EOI, 0);
+}
+
+u8 host_apic_id(void)
+{
+	u32 id = apic_read(APIC_ID);
+
+	return (u8)(core.cpu.timer_x2apic ? id : id >> 24);
+}
+
+/** Has a command been carried out? */
+static bool ipi_accepted(u32 command)
+{
+	const u8 vector = (u8)command;
+
+	/* In x2APIC mode there is no delivery status: the request register tells, of interrupts. */
+	if (core.cpu.timer_x2apic)
+		return (command & 0x700) != IPI_FIXED ||
+		       (apic_read(APIC_IRR + vector / 32 * 16) & BIT(vector % 32));
+	return !(apic_read(APIC_ICR) & APIC_ICR_PENDING);
+}
+
+void host_ipi_self(u32 command)
+{
+	const u64 start = rdtsc();
+
+	command |= (u32)APIC_ICR_ASSERT;
+	/* By the id: the shorthand for oneself is for interrupts only (section 11.6.1). */
+	if (core.cpu.timer_x2apic) {
+		wrmsr(0x800 + (APIC_ICR >> 4), (u64)apic_read(APIC_ID) << 32 | command);
+	} else {
+		apic_write(APIC_ICR_HIGH, (u32)host_apic_id() << 24);
+		apic_write(APIC_ICR, command);
+	}
+	while (!ipi_accepted(command) && rdtsc() - start < IPI_TICKS_MAX)
+		cpu_pause();
 }
 
 void host_sleep_until(u64 tsc)

@@ -156,6 +156,12 @@ static inline _Noreturn void halt_forever(void)
 		__asm__ volatile("cli; hlt" ::: "memory");
 }
 
+/** Take the interrupts that are pending, here. */
+static inline void sti_nop_cli(void)
+{
+	__asm__ volatile("sti; nop; cli" ::: "memory");
+}
+
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause");

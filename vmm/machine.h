@@ -8,6 +8,7 @@
 
 #include "dirty.h"
 #include "exit_compare.h"
+#include "exit_switches.h"
 #include "guest/pc.h"
 #include "insn.h"
 #include "paging_ops.h"
@@ -38,7 +39,8 @@ struct machine {
 	struct paging *paging;
 	struct paging_env paging_env;
 	struct paging_controls controls;
-	struct vmx_controls vmx; /* the control words in force */
+	struct vmx_controls vmx;    /* the control words in force */
+	struct exit_switches exits; /* the optional causes of exits that are switched, in force */
 	u64 flush_linear; /* type of the INVVPID for a vcpu's linear addresses; 0: no VPIDs */
 	struct vmx_cr_policy cr_policy;
 	struct cpuid_policy cpuid;

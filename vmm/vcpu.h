@@ -18,6 +18,7 @@
 
 struct machine;
 struct efer_areas;
+struct zoo;
 
 /* What has to be looked at before the next entry. */
 #define REQ_EVENT BIT(0)    /* something may have to be injected */
@@ -74,6 +75,7 @@ struct vcpu {
 	hpa_t vmcs_hpa;
 	u64 *pml; /* the page-modification log; NULL: none */
 	hpa_t pml_hpa;
+	struct zoo *zoo; /* vmm/zoo_calls.h; NULL: without zoo=1 */
 };
 
 /** What a handler wants done. Only the dispatcher acts on it. */

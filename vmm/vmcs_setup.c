@@ -14,6 +14,7 @@
 #include "vmcs.h"
 #include "vmcs_setup.h"
 #include "vmxon.h"
+#include "zoo_calls.h"
 
 #define VMCS_LINK_NONE (~0ull)
 #define DR7_INIT 0x400
@@ -65,7 +66,7 @@ static void assert_impossible_exits(const struct machine *m)
 static void set_controls(struct vcpu *v)
 {
 	const struct machine *m = v->machine;
-	const struct exit_switches *x = &core.boot->options.exits;
+	const struct exit_switches *x = &m->exits;
 	u32 cpu2 = m->vmx.word[WORD_CPU2];
 
 	assert_impossible_exits(m);
@@ -252,6 +253,7 @@ void vcpu_init(struct vcpu *v, struct machine *m, unsigned index)
 	set_controls(v);
 	set_host_state(v);
 	set_guest_state(v);
+	zoo_init(v);
 	vmx_invalidate(m);
 }
 

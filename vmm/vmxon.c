@@ -7,7 +7,6 @@
 #include "msr_index.h"
 #include "panic.h"
 #include "vmx/feature_bits.h"
-#include "vmx/switch_exits.h"
 #include "x86.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
@@ -113,7 +112,7 @@ static const char *bochs_virtual_delivery_lack(const struct machine *m)
 		return "without the VMX-preemption timer";
 	/* An exit in the middle of the delivery, as of a page fault on the guest's stack, comes
 	 * with the IDT-vectoring information of some event before it. */
-	if (m->controls.own_tables || core.boot->options.exits.exceptions_on)
+	if (m->controls.own_tables || m->exits.exceptions_on)
 		return "where page faults exit";
 	/* One that is recognized at VM entry does not wake a guest that halted. */
 	if (!(m->vmx.word[WORD_CPU1] & CPU1_HLT_EXITING))
@@ -181,20 +180,25 @@ static void say_capabilities(const struct vmx_caps *c)
 	     (unsigned long long)c->cr4_fixed0, (unsigned long long)c->cr4_fixed1);
 }
 
-/** Switch what exit+= and exit-= name. boot/ has refused what is not possible; see unlock(). */
-static void switch_exits(struct machine *m, const char *mode, u64 random)
+void vmx_exit_needs(const struct machine *m, struct exit_needs *needs)
 {
-	const struct options *o = &core.boot->options;
-	const struct exit_needs needs = {
-		.mode = mode,
+	*needs = (struct exit_needs){
+		.mode = m->paging->ops->name,
 		.cpu1 = m->controls.cpu1,
 		.exceptions = m->controls.exceptions,
-		.hidden_random = random != 0,
-		.features_off = o->features_off,
+		.hidden_random = hidden_random() != 0,
+		.features_off = core.boot->options.features_off,
 	};
+}
+
+/** Switch what exit+= and exit-= name. boot/ has refused what is not possible; see unlock(). */
+static void switch_exits(struct machine *m)
+{
+	struct exit_needs needs;
 	char err[OPT_ERROR_MAX];
 
-	if (!exit_switches_apply(&o->exits, &core.caps, &needs, &m->vmx, err, sizeof(err)))
+	vmx_exit_needs(m, &needs);
+	if (!exit_switches_apply(&m->exits, &core.caps, &needs, &m->vmx, err, sizeof(err)))
 		panic("%s", err);
 }
 
@@ -215,7 +219,7 @@ void vmx_choose_for(struct machine *m)
 	if (!vmx_choose_controls(&core.caps, m->controls.cpu1, m->controls.cpu2,
 				 m->controls.cpu2_wanted | random, &m->vmx, say_missing, NULL))
 		panic("this processor lacks a VMX control that Tallyvisor requires (named above)");
-	switch_exits(m, m->paging->ops->name, random);
+	switch_exits(m);
 	drop_useless(m, &m->vmx);
 	if (random & ~(u64)m->vmx.word[WORD_CPU2])
 		klog("reproducible=1: this processor lets a guest that does not ask CPUID execute "

@@ -4,6 +4,7 @@
 #define TV_VMXON_H
 
 #include "machine.h"
+#include "vmx/switch_exits.h"
 
 /** Check for VMX, unlock it if need be, read the capabilities, enter VMX operation. Panics with
  *  the cause and the remedy. */
@@ -12,6 +13,9 @@ void vmx_off(void);
 
 /** Choose the control words for `m` (m->vmx) and say which optional features are missing. */
 void vmx_choose_for(struct machine *m);
+
+/** What stands in the way of switching exits of `m`. */
+void vmx_exit_needs(const struct machine *m, struct exit_needs *needs);
 
 /** Say which optional features `m` runs with. */
 void vmx_say_features(const struct machine *m);

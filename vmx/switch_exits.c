@@ -115,6 +115,19 @@ static bool check_pairs(const struct request *r)
 	return true;
 }
 
+enum switch_result exit_switch_change(enum exit_switch x, bool on, const struct vmx_caps *caps,
+				      const struct exit_needs *needs, struct vmx_controls *c)
+{
+	const struct exit_switches none = {.on = 0};
+	const struct request r = {&none, caps, needs, c, NULL, 0};
+
+	if (on)
+		return switch_on(&r, x) ? SWITCH_CHANGED : SWITCH_LACKING;
+	if (exit_switch_why_on(x) || needed(&r, x))
+		return SWITCH_NEEDED;
+	return switch_off(&r, x) ? SWITCH_CHANGED : SWITCH_LACKING;
+}
+
 bool exit_switches_apply(const struct exit_switches *s, const struct vmx_caps *caps,
 			 const struct exit_needs *needs, struct vmx_controls *c, char *err,
 			 size_t size)

@@ -27,4 +27,15 @@ bool exit_switches_apply(const struct exit_switches *s, const struct vmx_caps *c
 			 const struct exit_needs *needs, struct vmx_controls *c, char *err,
 			 size_t size);
 
+/** What became of a single switch. */
+enum switch_result {
+	SWITCH_CHANGED, /* or was as wanted */
+	SWITCH_LACKING, /* the processor, or what features-= left of it, cannot */
+	SWITCH_NEEDED,	/* the paging mode, or the hypervisor, cannot do without */
+};
+
+/** Switch one cause `on` or off in `c`, where another setting is in force. */
+enum switch_result exit_switch_change(enum exit_switch x, bool on, const struct vmx_caps *caps,
+				      const struct exit_needs *needs, struct vmx_controls *c);
+
 #endif

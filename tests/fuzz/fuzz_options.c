@@ -44,7 +44,7 @@ static void check_options(const struct options *o)
 	require(o->leaves == LEAVES_2021 || o->leaves == LEAVES_2022);
 	require(o->poll_ms <= 10000 && o->initrd_optional <= 1);
 	require(o->at_end == END_OFF || o->at_end == END_STAYS);
-	require(o->screen <= 1 && o->verbose <= 1 && o->dirty <= 1);
+	require(o->screen <= 1 && o->verbose <= 1 && o->dirty <= 1 && o->zoo <= 1);
 	require(!(o->features_off >> NR_FEATURES));
 	require(!((o->exits.on | o->exits.off) >> NR_EXIT_SWITCHES));
 	require(!(o->exits.on & o->exits.off));

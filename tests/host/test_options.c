@@ -226,7 +226,7 @@ static void test_features_off(void **state)
 	refuse("features=vpid",
 	       "unknown option \"features\" (did you mean \"features-\"?): the "
 	       "options are paging= mem= shadow_pool= kernel= initrd= module= leaves= poll_ms= "
-	       "features-= exit+= exit-= dirty= trace= watchdog= crash= on_reset= at_end= "
+	       "features-= exit+= exit-= dirty= trace= watchdog= zoo= crash= on_reset= at_end= "
 	       "reproducible= "
 	       "screen= "
 	       "verbose=");
@@ -294,7 +294,7 @@ static void test_unknown_names(void **state)
 {
 	static const char known[] =
 		"the options are paging= mem= shadow_pool= kernel= initrd= module= leaves= "
-		"poll_ms= features-= exit+= exit-= dirty= trace= watchdog= crash= on_reset= "
+		"poll_ms= features-= exit+= exit-= dirty= trace= watchdog= zoo= crash= on_reset= "
 		"at_end= "
 		"reproducible= "
 		"screen= "
@@ -337,7 +337,8 @@ static void test_command_line(void **state)
 	assert_string_equal(accept("-- a\tb").cmdline, "a b");
 	refuse("---",
 	       "unknown option \"---\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= watchdog= crash= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= watchdog= zoo= "
+	       "crash= "
 	       "on_reset= "
 	       "at_end= "
 	       "reproducible= "
@@ -345,7 +346,8 @@ static void test_command_line(void **state)
 	       "verbose=");
 	refuse("\"--\" x",
 	       "unknown option \"--\": the options are paging= mem= shadow_pool= kernel= initrd= "
-	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= watchdog= crash= "
+	       "module= leaves= poll_ms= features-= exit+= exit-= dirty= trace= watchdog= zoo= "
+	       "crash= "
 	       "on_reset= "
 	       "at_end= "
 	       "reproducible= "

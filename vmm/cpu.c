@@ -19,7 +19,9 @@
 #define IOAPIC_MASKED BIT(16)
 #define IOAPIC_TIMER 0x14 /* the entry of input 2, where the 8254 is by the MP specification */
 
+#define CPUID_7_ECX_CET_SS BIT(7)
 #define CPUID_D_1_EAX_XSAVES BIT(3)
+#define XSS_CET (BIT(11) | BIT(12)) /* the states of user and supervisor */
 
 #define IST_NMI 1
 #define IST_DF 2
@@ -157,12 +159,18 @@ void cpu_nmi_by_timer(u64 ticks)
 u64 cpu_xss(void)
 {
 	struct cpuid_regs r;
+	u64 xss;
 
 	cpuid(0, 0, &r);
 	if (r.eax < 0xd)
 		return 0;
 	cpuid(0xd, 1, &r);
-	return r.eax & CPUID_D_1_EAX_XSAVES ? (u64)r.edx << 32 | r.ecx : 0;
+	if (!(r.eax & CPUID_D_1_EAX_XSAVES))
+		return 0;
+	xss = (u64)r.edx << 32 | r.ecx;
+	/* Bochs 2.7 says nothing there of CET's components, which it has. */
+	cpuid(7, 0, &r);
+	return core.on_bochs && (r.ecx & CPUID_7_ECX_CET_SS) ? XSS_CET : xss;
 }
 
 u32 cpu_leaf7_ebx(void)

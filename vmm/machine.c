@@ -214,11 +214,11 @@ void machine_run(struct machine *m)
 {
 	klog("run %u: paging %s, vcpus %u, memory %llu MiB", m->run, m->paging->ops->name,
 	     m->nr_vcpus, (unsigned long long)(gmem_size(&m->pc.mem) >> 20));
-	vmx_say_features(m);
 	if (core.boot->options.zoo)
 		klog("zoo=1: any program of the guest's may order exits by VMCALL; it can make "
 		     "this machine's own interrupts, NMIs and INITs pending, but change nothing "
 		     "that is not its own");
+	vmx_say_features(m);
 	console_flush();
 	core.machine = m;
 	trace_start(m);

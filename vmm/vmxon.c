@@ -96,7 +96,7 @@ void vmx_say_features(const struct machine *m)
 
 	/* The features last: what else is known of a run stands before them, where no guest can
 	 * have said it (tools/tallyvisor/outcome.py). */
-	exit_switches_names(&core.boot->options.exits, switched);
+	exit_switches_names(&m->exits, switched);
 	if (*switched)
 		klog("run %u exits switched:%s", m->run, switched);
 	features_names(vmx_features_used(&core.caps, &m->vmx), names);

@@ -432,6 +432,82 @@ static void no_pages_left_for_a_hole(void **state)
 	assert_true(ept_ops.set_hole(p, GPA(0x1000), true));
 }
 
+/** What the exit zoo makes of one entry, and that it is all undone. */
+static void an_entry_is_spoiled_and_made_whole(void **state)
+{
+	struct fixture *f = *state;
+	const u64 at = MIB(3) + 0x5000;
+
+	add(f, 0, MIB(4), GIB(8));
+	struct paging *p = create(f);
+	struct ept *e = (struct ept *)p;
+	u64 whole = look_up(p, at).entry, page = (whole & ~EPT_LARGE) + 0x105000;
+
+	assert_int_equal(look_up(p, at).size, MIB(2));
+	assert_true(ept_ops.spoil(p, GPA(at + 8), PAGING_MISCONFIGURED));
+	assert_int_equal(*ept_entry(e, GPA(at)), page & ~EPT_R);
+	assert_int_equal(f->invalidated, 1);
+	/* One at a time. */
+	assert_false(ept_ops.spoil(p, GPA(0), PAGING_CLEAN));
+	assert_int_equal(look_up(p, at + PAGE_SIZE).entry, page + PAGE_SIZE);
+	assert_true(ept_ops.spoil(p, GPA(at), PAGING_WHOLE));
+	assert_int_equal(f->invalidated, 2);
+	assert_int_equal(look_up(p, at).entry, whole);
+	assert_int_equal(look_up(p, at).size, MIB(2));
+	assert_false(ept_ops.spoil(p, GPA(at), PAGING_WHOLE));
+
+	assert_true(ept_ops.spoil(p, GPA(at), PAGING_SUBPAGES));
+	assert_int_equal(*ept_entry(e, GPA(at)), (page & ~EPT_W) | BIT(61));
+	assert_true(ept_ops.spoil(p, GPA(at), PAGING_WHOLE));
+	assert_int_equal(look_up(p, at).entry, whole);
+	assert_int_equal(ept_ops.audit(p, &f->gm), 0);
+	assert_int_equal(mapped(p), MIB(4));
+}
+
+/** A page that was dirty is so afterwards, and so is one that was written meanwhile. */
+static void a_dirty_flag_is_not_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	f->env.track_dirty = true;
+	add(f, 0, MIB(2), GIB(8));
+	struct paging *p = create(f);
+	u64 *entry = ept_entry((struct ept *)p, GPA(0x3000)), clean = *entry;
+
+	*entry |= EPT_DIRTY | EPT_ACCESSED;
+	assert_true(ept_ops.spoil(p, GPA(0x3000), PAGING_CLEAN));
+	assert_int_equal(*entry, clean | EPT_ACCESSED);
+	assert_true(ept_ops.spoil(p, GPA(0x3000), PAGING_WHOLE));
+	assert_int_equal(*entry, clean | EPT_DIRTY | EPT_ACCESSED);
+	*entry = clean;
+	assert_true(ept_ops.spoil(p, GPA(0x3000), PAGING_CLEAN));
+	*entry |= EPT_DIRTY;
+	assert_true(ept_ops.spoil(p, GPA(0x3000), PAGING_WHOLE));
+	assert_int_equal(*entry, clean | EPT_DIRTY);
+}
+
+static void what_cannot_be_spoiled(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 0, GIB(1), GIB(8));
+	struct paging *p = create(f);
+
+	assert_false(ept_ops.spoil(p, GPA(GIB(1)), PAGING_CLEAN)); /* nothing is there */
+	for (unsigned more = 0; more < 2; more++) {
+		f->limit = f->used + more;
+		assert_false(ept_ops.spoil(p, GPA(0x1000), PAGING_CLEAN));
+		assert_int_equal(mapped(p), GIB(1));
+	}
+	f->limit += 2;
+	assert_true(ept_ops.set_hole(p, GPA(0x1000), true));
+	assert_false(ept_ops.spoil(p, GPA(0x1000), PAGING_CLEAN)); /* a device covers it */
+	assert_int_equal(look_up(p, 0x1000).size, 0);
+	assert_true(ept_ops.spoil(p, GPA(0x2000), PAGING_CLEAN));
+	assert_true(ept_ops.spoil(p, GPA(0x2000), PAGING_WHOLE));
+	assert_int_equal(look_up(p, 0x1000).size, 0); /* and still does */
+}
+
 /** A guest may move its local APIC to any address: that must not use up the pool. */
 static void the_apic_access_page_gives_its_tables_back(void **state)
 {
@@ -642,6 +718,9 @@ int main(void)
 		T(two_holes_share_a_table),
 		T(a_hole_among_small_pages_or_nowhere),
 		T(no_pages_left_for_a_hole),
+		T(an_entry_is_spoiled_and_made_whole),
+		T(a_dirty_flag_is_not_lost),
+		T(what_cannot_be_spoiled),
 		T(the_apic_access_page_gives_its_tables_back),
 		T(overlap_is_refused),
 		T(exhaustion_is_a_message),

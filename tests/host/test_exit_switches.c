@@ -229,6 +229,41 @@ static void what_is_switched_by_name(void **state)
 	assert_true(strlen(names) < sizeof(names) - 1 && strstr(names, " +exceptions=xm"));
 }
 
+static enum switch_result change(enum exit_switch x, bool on, const struct vmx_caps *caps,
+				 const struct exit_needs *needs, u32 cpu1, u32 want)
+{
+	struct vmx_controls c = {.word = {[WORD_CPU1] = cpu1}};
+	enum switch_result result = exit_switch_change(x, on, caps, needs, &c);
+
+	assert_int_equal(c.word[WORD_CPU1], want);
+	assert_int_equal(c.word[WORD_CPU2], 0);
+	return result;
+}
+
+/** One at a time, while the guest runs. */
+static void a_single_switch(void **state)
+{
+	const u32 hlt = CPU1_HLT_EXITING, cr3 = CPU1_CR3_LOAD_EXITING;
+	struct exit_needs random = ept;
+
+	(void)state;
+	random.hidden_random = true;
+	assert_int_equal(change(EXIT_SWITCH_HLT, true, &all, &ept, 1, hlt | 1), SWITCH_CHANGED);
+	assert_int_equal(change(EXIT_SWITCH_HLT, true, &all, &ept, hlt, hlt), SWITCH_CHANGED);
+	assert_int_equal(change(EXIT_SWITCH_HLT, false, &all, &ept, hlt, 0), SWITCH_CHANGED);
+	assert_int_equal(change(EXIT_SWITCH_PAUSE, true, &few, &ept, hlt, hlt), SWITCH_LACKING);
+	assert_int_equal(change(EXIT_SWITCH_RDTSCP, true, &few, &ept, 0, 0), SWITCH_LACKING);
+	assert_int_equal(change(EXIT_SWITCH_CR3_LOAD, false, &few, &ept, cr3, cr3), SWITCH_LACKING);
+	assert_int_equal(change(EXIT_SWITCH_CR3_LOAD, false, &all, &shadow, cr3, cr3),
+			 SWITCH_NEEDED);
+	assert_int_equal(change(EXIT_SWITCH_CR3_LOAD, false, &all, &ept, cr3, 0), SWITCH_CHANGED);
+	assert_int_equal(change(EXIT_SWITCH_RDPMC, false, &all, &ept, 0, 0), SWITCH_NEEDED);
+	assert_int_equal(change(EXIT_SWITCH_CR8, false, &all, &ept, 0, 0), SWITCH_NEEDED);
+	assert_int_equal(change(EXIT_SWITCH_RDRAND, false, &all, &random, 0, 0), SWITCH_NEEDED);
+	assert_int_equal(change(EXIT_SWITCH_IO, true, &few, &ept, 0, 0), SWITCH_CHANGED);
+	assert_int_equal(change(EXIT_SWITCH_IO, false, &all, &ept, 0, 0), SWITCH_NEEDED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +275,7 @@ int main(void)
 		cmocka_unit_test(controls),
 		cmocka_unit_test(what_the_processor_lacks),
 		cmocka_unit_test(what_a_mode_needs),
+		cmocka_unit_test(a_single_switch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,8 @@ static void test_defaults(void **state)
 	assert_int_equal(o.screen, 1);
 	assert_int_equal(o.verbose, 0);
 	assert_int_equal(o.reproducible, 0);
+	assert_int_equal(o.zoo, 0);
+	assert_int_equal(accept("zoo=1").zoo, 1);
 	assert_int_equal(o.on_reset, RESET_ENDS);
 	assert_int_equal(accept("on_reset=restart").on_reset, RESET_RESTARTS);
 	assert_int_equal(o.at_end, END_OFF);

@@ -7,6 +7,7 @@
 #include "exits.h"
 
 #include "x86.h"
+#include "zoo.h"
 
 #define CPUID_1_ECX_RDRAND BIT(30)
 #define CPUID_7_EBX_RDSEED BIT(18)
@@ -138,6 +139,8 @@ static void test_cache(void)
 
 static void test_hidden(void)
 {
+	/* Without zoo=1, VMX is hidden. */
+	expect_fault("VMCALL", TRY("vmcall", ::"a"(ZOO_HELLO), "b"(0), "c"(0)), UD_VECTOR, 0);
 	expect_fault("MONITOR", TRY("monitor", ::"a"(frame), "c"(0), "d"(0)), UD_VECTOR, 0);
 	expect_fault("MWAIT", TRY("mwait", ::"a"(0), "c"(0)), UD_VECTOR, 0);
 	expect_fault("RDPMC", TRY("rdpmc", ::"c"(0) : "rax", "rdx"), GP_VECTOR, 0);

@@ -202,7 +202,7 @@ void host_interrupt(u8 vector)
 {
 	if (vector == HOST_SPURIOUS_VECTOR)
 		return; /* SDM volume 3, section 11.9: no EOI for a spurious interrupt */
-	if (vector != HOST_TIMER_VECTOR && vector != HOST_ZOO_VECTOR)
+	if (vector != HOST_TIMER_VECTOR)
 		core.cpu.stray_interrupts++;
 	host_timer_eoi();
 }

@@ -13,9 +13,10 @@
 #define HOST_DS 0x10
 #define HOST_TR 0x18
 
-/** The interrupt vectors that the host itself uses: its local APIC's timer, and what a guest orders
- *  with zoo=1. */
+/** The only interrupt vector that the host itself uses: its local APIC's timer. */
 #define HOST_TIMER_VECTOR 0xef
+
+/** What a guest orders with zoo=1; vmm/zoo_signals.c sees to it that it is not one too many. */
 #define HOST_ZOO_VECTOR 0xee
 #define HOST_SPURIOUS_VECTOR 0xff
 

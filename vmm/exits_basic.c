@@ -99,7 +99,7 @@ enum exit_action handle_external_interrupt(struct vcpu *v)
 }
 
 /** An exception while #DF was delivered. A PC would reset; so the run ends with a diagnosis, or
- *  the guest starts anew with on_reset=restart. */
+ *  the guest starts anew with on_reset=restart; or, with zoo=1, goes on where it said. */
 enum exit_action handle_triple_fault(struct vcpu *v)
 {
 	if (zoo_resume(v))
@@ -111,7 +111,8 @@ enum exit_action handle_triple_fault(struct vcpu *v)
 }
 
 /** Another processor's INIT, or a chip set's: never the guest's own, whose INITs its local APIC's
- *  model takes. Nothing sends one, since this program owns the machine, and so the run ends. */
+ *  model takes. Nothing sends one, since this program owns the machine, and so the run ends, unless
+ * a guest with zoo=1 has ordered it. */
 enum exit_action handle_init_signal(struct vcpu *v)
 {
 	if (zoo_ordered(v, ZOO_EVENT_INIT))
@@ -146,7 +147,8 @@ enum exit_action handle_preemption_timer(struct vcpu *v)
 
 /** Bit 31 of the exit reason is 1: the guest never ran. The checks on the guest state or the
  *  loading of MSRs failed, or a machine check came (section 27.8). That is a fault of this
- *  program, and ends the run by name. */
+ *  program, and ends the run by name, unless a guest with zoo=1 has ordered it: then the entry is
+ *  made again, as it should be. */
 enum exit_action handle_entry_failure(struct vcpu *v)
 {
 	u32 nr = vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK;

@@ -209,7 +209,8 @@ enum exit_action handle_hidden_instruction(struct vcpu *v)
 
 /** XSAVES or XRSTORS of a component whose bit is 1 in the instruction's mask, in IA32_XSS and in
  *  the XSS-exiting bitmap. The guest's IA32_XSS is 0, and so is the processor's; the bitmap is
- *  there to show it if that were wrong. */
+ *  there to show it if that were wrong. With zoo=1 a guest can order otherwise for one entry: then
+ *  the instruction is tried again, as if it had not. */
 enum exit_action handle_supervisor_state(struct vcpu *v)
 {
 	if (zoo_ordered(v, ZOO_EVENT_XSS))

@@ -329,7 +329,8 @@ enum exit_action handle_apic_access(struct vcpu *v)
 }
 
 /** An EPT entry that the SDM calls misconfigured, as one that allows writes but no reads. This
- *  program never writes one: the run ends and says so. */
+ *  program writes one only where a guest with zoo=1 orders it, and then mends it; else the run ends
+ *  and says so. */
 enum exit_action handle_ept_misconfig(struct vcpu *v)
 {
 	if (zoo_ordered(v, ZOO_EVENT_EPT_MISCONFIG))

@@ -18,8 +18,8 @@ struct zoo_saved {
 	u64 msr_load_addr, xss_bitmap;
 	u32 msr_load_count, cpu2;
 	u16 pml_index;
-	bool asleep;	/* the guest was made to wait in HLT */
-	u64 stray_nmis; /* core.cpu.nmis before */
+	bool asleep; /* the guest was made to wait in HLT */
+	u64 stray;   /* NMIs, or interrupts, that nobody had asked for before */
 };
 
 struct zoo {
@@ -70,6 +70,7 @@ void zoo_event_end(struct vcpu *v, enum zoo_event event);
 
 void zoo_nmi_begin(struct vcpu *v);
 void zoo_nmi_end(struct vcpu *v);
-void zoo_interrupt_end(const struct vcpu *v);
+void zoo_interrupt_begin(struct vcpu *v);
+void zoo_interrupt_end(struct vcpu *v);
 
 #endif

@@ -143,7 +143,7 @@ bool zoo_event_begin(struct vcpu *v, enum zoo_event event)
 		zoo_nmi_begin(v);
 		break;
 	case ZOO_EVENT_INTERRUPT:
-		host_ipi_self(IPI_FIXED | HOST_ZOO_VECTOR);
+		zoo_interrupt_begin(v);
 		break;
 	case ZOO_EVENT_INIT:
 		host_ipi_self(IPI_INIT);

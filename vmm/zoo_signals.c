@@ -62,7 +62,7 @@ static bool block_nmis(void)
 
 void zoo_nmi_begin(struct vcpu *v)
 {
-	v->zoo->saved.stray_nmis = core.cpu.nmis;
+	v->zoo->saved.stray = core.cpu.nmis;
 	v->zoo->saved.asleep = false;
 	if (core.on_bochs) {
 		put_to_sleep(v);
@@ -79,13 +79,24 @@ void zoo_nmi_end(struct vcpu *v)
 		cpu_nmi_by_timer(0);
 	if (v->zoo->saved.asleep)
 		vmcs_write32(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
-	core.cpu.nmis = v->zoo->saved.stray_nmis - exited_for_nmi();
+	core.cpu.nmis = v->zoo->saved.stray - exited_for_nmi();
 }
 
-/** One that the guest did not exit for must not come up later. */
-void zoo_interrupt_end(const struct vcpu *v)
+void zoo_interrupt_begin(struct vcpu *v)
 {
-	(void)v;
-	if (exit_reason() != EXIT_REASON_EXTERNAL_INTERRUPT)
+	v->zoo->saved.stray = core.cpu.stray_interrupts;
+	host_ipi_self(IPI_FIXED | HOST_ZOO_VECTOR);
+}
+
+/** One that the guest did not exit for must not come up later. Nor was it one that nobody asked
+ * for; the handler of the exit counts it. */
+void zoo_interrupt_end(struct vcpu *v)
+{
+	if (exit_reason() == EXIT_REASON_EXTERNAL_INTERRUPT &&
+	    (vmcs_read32(VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK) == HOST_ZOO_VECTOR) {
+		core.cpu.stray_interrupts = v->zoo->saved.stray - 1;
+	} else {
 		sti_nop_cli();
+		core.cpu.stray_interrupts = v->zoo->saved.stray;
+	}
 }

@@ -86,6 +86,24 @@ void departs(const char *what)
 	departure = what;
 }
 
+void case_begin(const char *name)
+{
+	running = name;
+	failed = false;
+	departure = NULL;
+}
+
+bool case_end(void)
+{
+	cli();
+	if (departure)
+		print("DEPARTS %s: %s\n", running, departure);
+	nr_cases++;
+	failed_cases += failed;
+	running = "(no case)";
+	return !failed;
+}
+
 void case_run(const char *name, void (*fn)(void))
 {
 	char without[64];
@@ -95,18 +113,10 @@ void case_run(const char *name, void (*fn)(void))
 		print("SKIP %s\n", name);
 		return;
 	}
-	running = name;
-	failed = false;
-	departure = NULL;
+	case_begin(name);
 	fn();
-	cli();
-	if (departure)
-		print("DEPARTS %s: %s\n", name, departure);
-	nr_cases++;
-	failed_cases += failed;
-	if (!failed)
+	if (case_end())
 		print("PASS %s\n", name);
-	running = "(no case)";
 }
 
 void payload_exit(u32 verdict)

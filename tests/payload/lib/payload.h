@@ -22,6 +22,12 @@ bool option(const char *name);
  *  the command line it is left out: "SKIP name". */
 void case_run(const char *name, void (*fn)(void));
 
+/** The same for who calls the function, and says PASS, himself. */
+void case_begin(const char *name);
+
+/** False: a check() failed. */
+bool case_end(void);
+
 /** A condition of the running case. Where it does not hold, prints "FAIL name: why". Returns it. */
 bool check(bool ok, const char *why, ...) __attribute__((format(printf, 2, 3)));
 

@@ -17,6 +17,7 @@ include mk/iso.mk
 include mk/bench.mk
 include mk/nested.mk
 include mk/payload.mk
+include mk/zoo.mk
 include mk/host-tests.mk
 include mk/fuzz.mk
 include mk/oracle.mk
@@ -36,6 +37,7 @@ help:
 	@echo "                 INITRD= CMDLINE= GUEST_RUN= OPTIONS= OUT= TIMEOUT=   (docs/running.md)"
 	@echo "make trace       the same, and a picture of every VM exit      (docs/trace.md)"
 	@echo "make compare     fixed workloads: bare, EPT, shadow paging     (docs/compare.md)"
+	@echo "make zoo         every exit reason, raised and checked: PAGING= CPU=  (docs/zoo.md)"
 	@echo "make iso         an image for a USB stick: $(BUILD)/tallyvisor.iso  (docs/hardware.md)"
 	@echo "make bench       fixed workloads, bare against EPT            (docs/bench.md)"
 	@echo "make test        everything: host tests, fuzzers briefly, boots in emulators"

@@ -24,36 +24,69 @@ CODE(code_wrmsrns_imm, ".byte 0xc4, 0xe7, 0x7a, 0xf6, 0xc0, 0x10, 0, 0, 0");
 
 static u64 operand[8];
 
-/** #UD in ring 0 and 3 of 64-bit mode, and no exit. */
-static void is_undefined(const char *what, struct code code)
+/** #UD in ring 0 and 3 of 64-bit mode, and no exit: the processor has not the control, or it is 0.
+ */
+static void is_undefined(const char *name, struct code code, enum exit_reason nr)
 {
-	SHOOT(what, code, IN_64_BIT, .exit = NO_EXIT, .fault = UD_VECTOR,
+	SHOOT(name, code, IN_64_BIT, .exit = NO_EXIT, .fault = UD_VECTOR,
 	      .in = {[REG_RAX] = VALUE(operand), [REG_RCX] = VALUE(operand)});
+	if (reason_has_control(nr))
+		not_here("hidden from guests; #UD");
+	else
+		not_here("no control for it in this processor; #UD");
 }
 
-#define NO_INSTRUCTION(name, code, text)                                                           \
+#define NO_INSTRUCTION(name, code)                                                                 \
 	void zoo_##name(void)                                                                      \
 	{                                                                                          \
-		is_undefined(#name, code);                                                         \
-		not_here(text);                                                                    \
+		is_undefined(#name, code, EXIT_REASON_##name);                                     \
 	}
 
-NO_INSTRUCTION(ENCLS, code_encls, "no SGX for guests; #UD")
-NO_INSTRUCTION(ENCLV, code_enclv, "no SGX for guests; #UD")
-NO_INSTRUCTION(PCONFIG, code_pconfig, "no PCONFIG for guests; #UD")
-NO_INSTRUCTION(UMWAIT, code_umwait, "no WAITPKG for guests; #UD")
-NO_INSTRUCTION(TPAUSE, code_tpause, "no WAITPKG for guests; #UD")
-NO_INSTRUCTION(LOADIWKEY, code_loadiwkey, "no key locker for guests; #UD")
-NO_INSTRUCTION(ENQCMD_PASID, code_enqcmd, "no ENQCMD for guests; #UD")
-NO_INSTRUCTION(ENQCMDS_PASID, code_enqcmds, "no ENQCMD for guests; #UD")
-NO_INSTRUCTION(SEAMCALL, code_seamcall, "no TDX in this processor; #UD")
-NO_INSTRUCTION(TDCALL, code_tdcall, "no TDX in this processor; #UD")
-NO_INSTRUCTION(RDMSRLIST, code_rdmsrlist, "no MSRLIST for guests; #UD")
-NO_INSTRUCTION(WRMSRLIST, code_wrmsrlist, "no MSRLIST for guests; #UD")
-NO_INSTRUCTION(URDMSR, code_urdmsr, "no USER_MSR for guests; #UD")
-NO_INSTRUCTION(UWRMSR, code_uwrmsr, "no USER_MSR for guests; #UD")
-NO_INSTRUCTION(RDMSR_IMM, code_rdmsr_imm, "no MSR_IMM in this processor; #UD")
-NO_INSTRUCTION(WRMSRNS_IMM, code_wrmsrns_imm, "no MSR_IMM in this processor; #UD")
+NO_INSTRUCTION(ENCLS, code_encls)
+NO_INSTRUCTION(ENCLV, code_enclv)
+NO_INSTRUCTION(PCONFIG, code_pconfig)
+NO_INSTRUCTION(UMWAIT, code_umwait)
+NO_INSTRUCTION(TPAUSE, code_tpause)
+NO_INSTRUCTION(LOADIWKEY, code_loadiwkey)
+NO_INSTRUCTION(ENQCMD_PASID, code_enqcmd)
+NO_INSTRUCTION(ENQCMDS_PASID, code_enqcmds)
+NO_INSTRUCTION(RDMSRLIST, code_rdmsrlist)
+NO_INSTRUCTION(WRMSRLIST, code_wrmsrlist)
+NO_INSTRUCTION(URDMSR, code_urdmsr)
+NO_INSTRUCTION(UWRMSR, code_uwrmsr)
+
+/** These would need no control: the processor has not the instruction. */
+#define NEWER_INSTRUCTION(name, code, what)                                                        \
+	void zoo_##name(void)                                                                      \
+	{                                                                                          \
+		SHOOT(#name, code, IN_64_BIT, .exit = NO_EXIT, .fault = UD_VECTOR,                 \
+		      .in = {[REG_RAX] = VALUE(operand), [REG_RCX] = VALUE(operand)});             \
+		not_here("no " what " in this processor; #UD");                                    \
+	}
+
+NEWER_INSTRUCTION(SEAMCALL, code_seamcall, "TDX")
+NEWER_INSTRUCTION(TDCALL, code_tdcall, "TDX")
+NEWER_INSTRUCTION(RDMSR_IMM, code_rdmsr_imm, "MSR_IMM")
+NEWER_INSTRUCTION(WRMSRNS_IMM, code_wrmsrns_imm, "MSR_IMM")
+
+/** Nothing to execute. */
+static void is_never_asked_for(enum exit_reason nr)
+{
+	if (reason_has_control(nr))
+		not_here("Tallyvisor leaves its control off");
+	else
+		not_here("no control for it in this processor");
+}
+
+void zoo_BUS_LOCK(void)
+{
+	is_never_asked_for(EXIT_REASON_BUS_LOCK);
+}
+
+void zoo_NOTIFY(void)
+{
+	is_never_asked_for(EXIT_REASON_NOTIFY);
+}
 
 void zoo_SIPI(void)
 {
@@ -73,14 +106,4 @@ void zoo_OTHER_SMI(void)
 void zoo_ENTRY_FAIL_MACHINE_CHECK(void)
 {
 	not_here("needs a machine check during VM entry");
-}
-
-void zoo_BUS_LOCK(void)
-{
-	not_here("no bus-lock detection for guests");
-}
-
-void zoo_NOTIFY(void)
-{
-	not_here("no notify window for guests");
 }

@@ -11,6 +11,23 @@ static const struct {
 #include "exit_switches.def"
 };
 
+/* The control that a reason needs: exit_reasons.def. */
+enum {
+	ROW_PIN = WORD_PIN,
+	ROW_CPU1 = WORD_CPU1,
+	ROW_CPU2 = WORD_CPU2,
+	ROW_CPU3 = NR_VMX_WORDS, /* of which the hypervisor uses none */
+	ROW_ALWAYS,
+	ROW_NEVER,
+};
+static const struct {
+	u32 word, bit;
+} rows[NR_EXIT_REASONS] = {
+#define EXIT_REASON(nr, name, handler, word, bit, cause) [nr] = {ROW_##word, bit},
+#include "exit_reasons.def"
+#undef EXIT_REASON
+};
+
 /* docs/cpuid-leaves.md */
 #define LEAF_INTERFACE 0x40000001u
 #define LEAF_INTERFACE_SHADOW 2
@@ -46,6 +63,12 @@ bool control_is_on(enum vmx_word word, u64 bits)
 bool control_is_there(enum vmx_word word, u64 bits)
 {
 	return (zoo_ask(ZOO_CONTROLS, word, 0).rcx & bits) == bits;
+}
+
+bool reason_has_control(enum exit_reason nr)
+{
+	return rows[nr].word < NR_VMX_WORDS &&
+	       control_is_there((enum vmx_word)rows[nr].word, BIT(rows[nr].bit));
 }
 
 /** Says why, where it was not done. */

@@ -45,6 +45,9 @@ bool on_shadow(void);
 bool control_is_on(enum vmx_word word, u64 bits);
 bool control_is_there(enum vmx_word word, u64 bits);
 
+/** The control that a reason needs (include/exit_reasons.def) is in this processor. */
+bool reason_has_control(enum exit_reason nr);
+
 /** Have an optional cause exit. False: it cannot, and the case says why by not_here(). */
 bool switch_on(enum exit_switch x);
 

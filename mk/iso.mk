@@ -8,5 +8,5 @@ ISO_OPTIONS := $(foreach row,$(filter KERNEL:% CMDLINE:% OPTIONS:%,$(RUN_GIVEN))
 .PHONY: iso
 iso:
 	@tools/tallyvisor-deps build
-	@$(MAKE) --no-print-directory all guest-programs
+	@$(MAKE) --no-print-directory all guest-programs $(BUILD)/payload/zoo.elf
 	@tools/tallyvisor-iso --build "$(BUILD)" $(ISO_OPTIONS)

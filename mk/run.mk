@@ -60,6 +60,6 @@ trace:
 .PHONY: run
 run:
 	@tools/tallyvisor-deps build
-	@$(MAKE) --no-print-directory all guest-programs \
+	@$(MAKE) --no-print-directory all guest-programs $(BUILD)/payload/zoo.elf \
 		$(if $(filter 686 686-pae,$(KERNEL)),guest-programs-i386)
 	@tools/tallyvisor-run --build "$(BUILD)" $(RUN_OPTIONS)

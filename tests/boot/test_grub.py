@@ -43,6 +43,15 @@ def test_hypervisor_entry():
                      r"initrd=\initrd.img", "leaves=2022", "verbose=1", "--", NASTY]
 
 
+def test_the_exit_zoo_is_a_kernel_of_its_own():
+    text = grub.config(menu(extras=(grub.zoo(paging.find("shadow")),)))
+    line = next(line.strip() for line in text.splitlines() if "zoo.elf" in line)
+    assert unquote(line.removeprefix("chainloader")) == [
+        "/tallyvisor.efi", "paging=shadow", "mem=512", r"kernel=\zoo.elf", "initrd=", "zoo=1",
+        "poll_ms=0", "--", "stay"]
+    assert "menuentry 'Tallyvisor: exit zoo, paging=shadow' --id zoo-shadow {" in text
+
+
 def test_without_an_initrd():
     text = grub.config(menu(initrd=False))
     assert "initrd=" in unquote(entry_line(text, "chainloader").removeprefix("chainloader"))

@@ -189,8 +189,12 @@ def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path
     initrd = Path(args.initrd) if args.initrd else None
     if not multiboot:
         initrd = make_initrd(args, mode, work)
+    # Who sits at the menu has the exit zoo in it, where that was built.
+    zoo = Path(args.build) / "payload" / "zoo.elf"
+    offer_zoo = not batch(args) and core.exists() and zoo.exists()
     menu = grub.Menu(mode, args.mem, args.options, cmdline.strip(),
-                     timeout=0 if batch(args) else 3, initrd=initrd is not None)
+                     timeout=0 if batch(args) else 3, initrd=initrd is not None,
+                     extras=tuple(map(grub.zoo, paging.single())) if offer_zoo else ())
     (work / "grub.cfg").write_text(grub.config(menu))
     (work / "marker").write_text("Tallyvisor's disk image\n")
     files = {
@@ -203,6 +207,8 @@ def make_disk(args: argparse.Namespace, mode: paging.Paging, work: Path) -> Path
         files["/initrd.img"] = initrd
     if core.exists():
         files["/tallyvisor.efi"] = core
+    if offer_zoo:
+        files[grub.ZOO] = zoo
     image.build_disk(work / "disk.img", files)
     return work / "disk.img"
 

@@ -19,15 +19,20 @@ MODULES = ("part_gpt fat search search_fs_file normal configfile linux chain boo
 EARLY_CONFIG = f"search --no-floppy --set=root --file {MARKER}\nconfigfile ($root)/grub.cfg\n"
 
 
+KERNEL, INITRD, ZOO = "/vmlinuz", "/initrd.img", "/zoo.elf"
+
+
 @dataclass(frozen=True)
 class Extra:
-    """One more entry for the hypervisor, with another initramfs."""
+    """One more entry for the hypervisor, with another initramfs, or another kernel."""
 
     name: str  # of the entry within GRUB
     title: str
     mode: Paging
-    initrd: str  # its path on the volume
+    initrd: str  # its path on the volume; "": none
     options: str = ""  # more words for the hypervisor
+    kernel: str = KERNEL  # its path
+    cmdline: str | None = None  # for it; None: the menu's
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,12 @@ class Menu:
     serial: bool = False  # GRUB drives COM1 itself; False where the firmware's console does
     pause: bool = False  # wait for Enter where the hypervisor refused: somebody reads it
     extras: tuple[Extra, ...] = ()
+
+
+def zoo(mode: Paging) -> Extra:
+    """The exit zoo (docs/zoo.md), whose file is ZOO on the volume. It stays on the screen."""
+    return Extra(f"zoo-{mode.word}", f"Tallyvisor: exit zoo, paging={mode.word}", mode, "",
+                 "zoo=1 poll_ms=0", ZOO, "stay")
 
 
 def quote(word: str) -> str:
@@ -82,13 +93,18 @@ def check_bare(cmdline: str) -> None:
     kernel_words(cmdline)
 
 
-def _hypervisor_entry(menu: Menu, mode: Paging, initrd: str = "/initrd.img",
-                      options: str = "") -> list[str]:
-    words = [f"paging={mode.word}", f"mem={menu.mem_mib}", r"kernel=\vmlinuz",
-             "initrd=" + (initrd.replace("/", "\\") if menu.initrd else "")]
+def _backslashes(path: str) -> str:
+    return path.replace("/", "\\")
+
+
+def _hypervisor_entry(menu: Menu, mode: Paging, initrd: str = INITRD, options: str = "",
+                      kernel: str = KERNEL, cmdline: str | None = None) -> list[str]:
+    words = [f"paging={mode.word}", f"mem={menu.mem_mib}", f"kernel={_backslashes(kernel)}",
+             "initrd=" + (_backslashes(initrd) if menu.initrd else "")]
     words += options.split() + menu.options.split()
     line = " ".join(quote(word) for word in words)
-    chain = f"chainloader /tallyvisor.efi {line} -- {quote(menu.cmdline)}"
+    text = menu.cmdline if cmdline is None else cmdline
+    chain = f"chainloader /tallyvisor.efi {line} -- {quote(text)}"
     # What follows `boot` is executed only where it failed.
     return [chain, "boot", "echo 'Press Enter for the menu.'", "read"] if menu.pause else [chain]
 
@@ -115,5 +131,7 @@ def config(menu: Menu) -> str:
         body = _hypervisor_entry(menu, mode) if mode.hypervisor else _bare_entry(menu)
         lines += _entry(mode.title, mode.word, body)
     for extra in menu.extras:
-        lines += _entry(extra.title, extra.name, _hypervisor_entry(menu, extra.mode, extra.initrd, extra.options))
+        body = _hypervisor_entry(menu, extra.mode, extra.initrd, extra.options, extra.kernel,
+                                 extra.cmdline)
+        lines += _entry(extra.title, extra.name, body)
     return "\n".join(lines) + "\n"

@@ -44,6 +44,8 @@ Boot this stick (or CD) by UEFI, with Secure Boot off. The menu:
                                        for a machine without a serial port
   Tallyvisor: both modes compared, by itself
                                        the same; the table stays on the screen
+  Tallyvisor: exit zoo, paging=ept     raises every VM exit that the processor has, and
+  Tallyvisor: exit zoo, paging=shadow  checks what comes of it: a line each
 
 What Tallyvisor and its guest print is on COM1 and on the screen. What the machine
 lacks, if anything, it says in one line, and the menu comes back.
@@ -81,8 +83,9 @@ def menu(args: argparse.Namespace) -> grub.Menu:
     show = grub.Extra("show", "Tallyvisor: exit statistics, again and again", ept, "/show.img")
     work = grub.Extra("work", "Tallyvisor: both modes compared, by itself",
                       paging.find("compare"), "/work.img", "at_end=stay")
+    zoos = (grub.zoo(mode) for mode in paging.single())
     return grub.Menu(ept, MEM_MIB, args.options, f"{BASE_CMDLINE} {args.cmdline}".strip(),
-                     args.timeout, serial=True, pause=True, extras=(show, work))
+                     args.timeout, serial=True, pause=True, extras=(show, work, *zoos))
 
 
 def build(args: argparse.Namespace, target: Path) -> None:
@@ -90,8 +93,9 @@ def build(args: argparse.Namespace, target: Path) -> None:
     core = directory / "tallyvisor.efi"
     programs = sorted(path for path in (directory / "guest").glob("*")
                       if path.is_file() and os.access(path, os.X_OK))
-    if not core.exists() or not programs:
-        raise UsageError(f"{core} or the guest's programs are missing: run make iso")
+    zoo = directory / "payload" / "zoo.elf"
+    if not core.exists() or not programs or not zoo.exists():
+        raise UsageError(f"{core}, {zoo} or the guest's programs are missing: run make iso")
     base = initramfs.base(programs)
     with tempfile.TemporaryDirectory(dir=directory) as name:
         work = Path(name)
@@ -112,6 +116,7 @@ def build(args: argparse.Namespace, target: Path) -> None:
             "/show.img": work / "show.img",
             "/work.img": work / "work.img",
             "/tallyvisor.efi": core,
+            grub.ZOO: zoo,
             "/README.TXT": work / "readme",
         }, work / "readme")
 

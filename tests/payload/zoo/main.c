@@ -18,6 +18,7 @@
 #define SIGNATURE_EBX 0x6c6c6154u /* "Tall" */
 #define NUMBERING 2021
 #define VERDICT_NOT_HERE 0xfe
+#define NUMBERS_A_LINE 23
 
 static const struct reason {
 	u32 nr;
@@ -28,6 +29,12 @@ static const struct reason {
 #include "exit_reasons.def"
 #undef EXIT_REASON
 };
+
+/* The outcomes, and how often there was each. */
+enum outcome { PASSED, FAILED, ABSENT, NR_OUTCOMES };
+static const char *const words[NR_OUTCOMES] = {"PASS", "FAIL", "n/a"};
+static u8 outcomes[ARRAY_SIZE(reasons)];
+static u32 sum[NR_OUTCOMES];
 
 static char text[128];
 static bool absent;
@@ -51,7 +58,7 @@ void not_here(const char *f, ...)
 	va_end(ap);
 }
 
-static void run(const struct reason *r, u32 sum[3])
+static enum outcome run(const struct reason *r)
 {
 	static char name[40];
 
@@ -64,11 +71,24 @@ static void run(const struct reason *r, u32 sum[3])
 	switches_as_ever();
 	check(strlen(text) <= LINE_TEXT, "a text of more than %u characters: %s", LINE_TEXT, text);
 	if (!case_end())
-		sum[1]++;
-	else {
-		sum[absent ? 2 : 0]++;
-		print("%s %3u %-24s %s\n", absent ? "n/a " : "PASS", r->nr, r->name, text);
+		return FAILED;
+	print("%-4s %3u %-24s %s\n", words[absent ? ABSENT : PASSED], r->nr, r->name, text);
+	return absent ? ABSENT : PASSED;
+}
+
+/** All of them on a few lines, for screens that cannot be scrolled back. */
+static void print_numbers(enum outcome o)
+{
+	u32 column = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++) {
+		if (outcomes[i] != o)
+			continue;
+		if (column++ % NUMBERS_A_LINE == 0)
+			print("%szoo: %s", column > 1 ? "\n" : "", words[o]);
+		print(" %u", reasons[i].nr);
 	}
+	print(column ? "\n" : "");
 }
 
 /** The processor's name, as CPUID has it. */
@@ -93,10 +113,16 @@ static void cannot(const char *what, const char *remedy)
 	payload_exit(VERDICT_NOT_HERE);
 }
 
+/** The end of the run would print over the table. */
+static void stay(void)
+{
+	print("zoo: that was all; the machine can be switched off\n");
+	for (;;)
+		__asm__ volatile("sti\n\thlt");
+}
+
 void payload_main(void)
 {
-	u32 sum[3] = {0, 0, 0};
-
 	if (cpuid(LEAF_HYPERVISOR, 0).ebx != SIGNATURE_EBX)
 		cannot("no Tallyvisor here, by whose counters it checks what exits there were",
 		       "boot it as Tallyvisor's guest: make zoo");
@@ -108,9 +134,15 @@ void payload_main(void)
 	probe_init();
 	print("zoo: every basic exit reason, with paging=%s, on %s\n",
 	      on_shadow() ? "shadow" : "ept", processor());
-	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++)
-		run(&reasons[i], sum);
+	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++) {
+		outcomes[i] = run(&reasons[i]);
+		sum[outcomes[i]]++;
+	}
 	zoo_ask(ZOO_QUIET, 0, 0);
-	print("zoo: %u PASS, %u FAIL, %u n/a (%s, %s)\n", sum[0], sum[1], sum[2],
+	for (enum outcome o = PASSED; o < NR_OUTCOMES; o++)
+		print_numbers(o);
+	print("zoo: %u PASS, %u FAIL, %u n/a (%s, %s)\n", sum[PASSED], sum[FAILED], sum[ABSENT],
 	      on_shadow() ? "shadow" : "ept", processor());
+	if (option("stay"))
+		stay();
 }

@@ -9,6 +9,7 @@
 
 #define PENDING 0x42 /* of the interrupt that waits for STI */
 #define STACK_BYTES 4096
+#define INT_BYTES 2
 #define ICR_SELF 0x40000u
 #define DR6_BS BIT(14)
 #define ARITHMETIC                                                                                 \
@@ -169,17 +170,20 @@ static u64 *slot(struct trap_frame *f, unsigned reg)
 	return reg == REG_RSP ? &f->rsp : &f->r15 + (reg >= REG_R8 ? 15 - reg : place[reg]);
 }
 
-/** STI, the code, NOP, INT: RIP behind the code is the return value. */
+/** STI, the code, NOP, INT, without those where it is fired by itself: RIP behind the code is the
+ *  return value. What follows is for a RIP that is wrong: INT's second byte and the next 5 add 0 to
+ * EAX, and there are INT3s, by whose vector no shot lands. */
 static u64 load(const struct code *c, u8 *at, enum way way, u64 *begin)
 {
-	static const u8 tail[] = {0x90, 0xcd, LANDING};
+	static const u8 tail[] = {0x90, 0xcd, LANDING, 0xc0, 0, 0, 0, 0, 0xcc, 0xcc, 0xcc, 0xcc};
+	const unsigned skip = way == PLAIN;
 
 	if (way == BEHIND_STI)
 		*at++ = 0xfb;
 	*begin = (u64)at;
 	memcpy(at, c->from, (size_t)(c->to - c->from));
 	at += c->to - c->from;
-	memcpy(at, tail, sizeof(tail));
+	memcpy(at, tail + skip, sizeof(tail) - skip);
 	return (u64)at;
 }
 
@@ -306,11 +310,11 @@ static void fire(const struct shot *s, enum place p, enum way way)
 {
 	static const char *const how[] = {"", ", behind STI", ", with TF"};
 	struct trap_frame before = {0};
+	u64 flags_before;
 	u8 *at = legacy(p) && legacy_room(p) ? legacy_room(p) : room;
 	u64 begin, behind = load(&s->code, at, way, &begin), flags;
 	const u64 vector = vector_of(s, way);
-	/* The landing is behind a NOP and itself two bytes long. */
-	const u64 rip = s->fault ? begin : vector == LANDING ? behind + 3 : behind;
+	const u64 rip = s->fault ? begin : behind + (vector == LANDING ? INT_BYTES : 0);
 	char what[96];
 
 	fmt_snprintf(what, sizeof(what), "%s, %s%s", s->what, places[p].name, how[way]);
@@ -318,6 +322,10 @@ static void fire(const struct shot *s, enum place p, enum way way)
 	before.rip = (u64)at;
 	if (way == STEPPED)
 		before.rflags |= X86_EFLAGS_TF;
+	flags_before = before.rflags;
+	/* RF lasts for one instruction, whoever completes it. IRET of 16 bits does not load it. */
+	if (way == PLAIN && p != REAL)
+		before.rflags |= X86_EFLAGS_RF;
 	if (way == BEHIND_STI)
 		mmio_write(LAPIC_DEFAULT_BASE + LAPIC_ICR, ICR_SELF | PENDING);
 	__asm__ volatile("mov %0, %%dr6" ::"r"(0ul));
@@ -331,7 +339,7 @@ static void fire(const struct shot *s, enum place p, enum way way)
 	      (unsigned long)landed.vector, (unsigned long)landed.error, (unsigned long)vector);
 	check(landed.rip == rip, "%s: RIP is %ld bytes off", what, (long)(landed.rip - rip));
 	check_registers(what, s, p, &before);
-	flags = flags_after(s, p, before.rflags, way);
+	flags = flags_after(s, p, flags_before, way);
 	check(landed.rflags == flags, "%s: RFLAGS %lx, not %lx", what, (unsigned long)landed.rflags,
 	      (unsigned long)flags);
 	check(landed.cs == places[p].cs, "%s: CS %lx", what, (unsigned long)landed.cs);

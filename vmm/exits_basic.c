@@ -67,7 +67,7 @@ enum exit_action handle_exception_nmi(struct vcpu *v)
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_NMI) {
 		/* A physical NMI: the host's. What trap() does for one that arrives outside the
 		 * guest; NMIs stay blocked until an IRET, which this makes. */
-		__asm__ volatile("int $2" ::: "memory");
+		raise_nmi();
 		return EXIT_RETRY;
 	}
 	switch (vector) {

@@ -118,6 +118,14 @@ static inline void xsetbv(u32 index, u64 v)
 	__asm__ volatile("xsetbv" ::"c"(index), "a"((u32)v), "d"((u32)(v >> 32)));
 }
 
+/** CR4.PKE must be set. */
+static inline u32 rdpkru(void)
+{
+	u32 eax, edx;
+	__asm__ volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
+	return eax;
+}
+
 /** x87 and MXCSR as calls by the firmware's ABI want them. CR0.TS and EM must be clear, CR4.OSFXSR
  *  set. Waits for no exception that is pending. */
 static inline void fpu_init(void)
@@ -148,6 +156,12 @@ static inline void cli(void)
 static inline void sti_hlt_cli(void)
 {
 	__asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+
+/** What an NMI does: trap() hears of vector 2, and the IRET after it ends the blocking of NMIs. */
+static inline void raise_nmi(void)
+{
+	__asm__ volatile("int $2" ::: "memory");
 }
 
 static inline _Noreturn void halt_forever(void)

@@ -91,12 +91,12 @@ struct segment vcpu_segment(enum segment_mode mode, unsigned seg)
  *  apply. RDPKRU needs CR4.PKE, which the host does not have set. */
 static u32 read_pkru(void)
 {
-	u32 eax, edx;
+	u32 pkru;
 
 	write_cr4(read_cr4() | X86_CR4_PKE);
-	__asm__ volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
+	pkru = rdpkru();
 	write_cr4(read_cr4() & ~X86_CR4_PKE);
-	return eax;
+	return pkru;
 }
 
 /** What belongs to an access rather than to an address space. */

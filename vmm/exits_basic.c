@@ -13,6 +13,8 @@
 #include "vmcs.h"
 #include "zoo_calls.h"
 
+#define ENTRY_FAILED(nr) ((u32)EXIT_REASON_ENTRY_FAILURE | (nr))
+
 /** Section 27.3.1.5: with TF set and blocking by STI or MOV SS, BS must be pending, although the
  * exit did not record it; the next entry would fail (Xen's XSA-308). */
 static void pend_blocked_step(struct vcpu *v)
@@ -145,28 +147,72 @@ enum exit_action handle_preemption_timer(struct vcpu *v)
 	return stop_if_halted(v); /* settle() finds the deadline reached */
 }
 
-/** Bit 31 of the exit reason is 1: the guest never ran. The checks on the guest state or the
- *  loading of MSRs failed, or a machine check came (section 27.8). That is a fault of this
- *  program, and ends the run by name, unless a guest with zoo=1 has ordered it: then the entry is
- *  made again, as it should be. */
-enum exit_action handle_entry_failure(struct vcpu *v)
+/** Section 27.8 "VM-Entry Failures During or After Loading Guest State": what the qualification
+ *  tells of invalid guest state. */
+static const char *guest_state_detail(u64 qual)
 {
-	u32 nr = vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK;
-	const char *cause = exit_reason_cause(nr);
-
-	if (zoo_ordered(v, ZOO_EVENT_GUEST_STATE) || zoo_ordered(v, ZOO_EVENT_MSR_LOADING)) {
-		zoo_entry_failed(v);
-		return EXIT_RETRY;
+	switch (qual) {
+	case 2:
+		return ": the PDPTEs cannot be loaded";
+	case 3:
+		return ": an NMI is injected while STI blocks events";
+	case 4:
+		return ": the VMCS link pointer";
+	default:
+		return "";
 	}
-	klog("VM entry failed with exit reason 0x%08x: %s (qualification %llu)",
-	     vcpu_exit_reason(v), cause ? cause : "?", (unsigned long long)vcpu_qual(v));
+}
+
+static enum exit_action entry_failed(struct vcpu *v)
+{
 	machine_end(v->machine, OUTCOME_ENTRY_FAILURE);
 	print_diagnosis(v);
 	return EXIT_STOP;
 }
 
+/** Bit 31 of the exit reason is 1: the guest never ran. The checks on the guest state or the
+ *  loading of MSRs failed, which is a fault of this program and ends the run by name; or a machine
+ *  check came, which ends it all (section 27.8). Without bit 31, or with any other, there is no
+ *  such exit. With zoo=1 a guest can order a failure: then the entry is made again, as it should
+ *  be. */
+enum exit_action handle_entry_failure(struct vcpu *v)
+{
+	const u64 qual = vcpu_qual(v);
+
+	if (zoo_ordered(v, ZOO_EVENT_GUEST_STATE) || zoo_ordered(v, ZOO_EVENT_MSR_LOADING)) {
+		zoo_entry_failed(v);
+		return EXIT_RETRY;
+	}
+	switch (vcpu_exit_reason(v)) {
+	case ENTRY_FAILED(EXIT_REASON_ENTRY_FAIL_GUEST_STATE):
+		klog("VM entry failed with exit reason 33, invalid guest state%s (qualification "
+		     "%llu)",
+		     guest_state_detail(qual), (unsigned long long)qual);
+		return entry_failed(v);
+	case ENTRY_FAILED(EXIT_REASON_ENTRY_FAIL_MSR_LOADING):
+		klog("VM entry failed with exit reason 34, MSR loading: entry %llu of the area, "
+		     "counted from 1",
+		     (unsigned long long)qual);
+		return entry_failed(v);
+	case ENTRY_FAILED(EXIT_REASON_ENTRY_FAIL_MACHINE_CHECK):
+		/* Nobody else hears of it: section 27.9. */
+		panic_machine_check("during a VM entry");
+	default:
+		return handle_undefined(v);
+	}
+}
+
+enum exit_action stop_impossible(struct vcpu *v, const char *why)
+{
+	u32 nr = vcpu_exit_reason(v);
+
+	return stop_unsupported(v, "VM exit %u (%s), %s: " FAULT_BELOW, nr, exit_reason_name(nr),
+				why);
+}
+
 /** The control for this exit is 0 (vmm/vmcs_setup.c checked it), and without it the instruction
- *  is #UD, or runs without an exit; unless a guest with zoo=1 has ordered it for one entry. */
+ *  is #UD, or runs without an exit. Should it come all the same, the run ends, unless a guest with
+ *  zoo=1 has ordered it for one entry. */
 enum exit_action handle_impossible(struct vcpu *v)
 {
 	const u32 reason = vcpu_exit_reason(v);
@@ -177,13 +223,12 @@ enum exit_action handle_impossible(struct vcpu *v)
 		vcpu_undo_nmi_unblocking(v, vcpu_qual(v));
 		return EXIT_RETRY; /* the page is writable again */
 	}
-	panic("impossible VM exit %u (%s): its control is off", reason,
-	      exit_reason_name(reason & EXIT_REASON_BASIC_MASK));
+	return stop_impossible(v, "although its control is 0");
 }
 
-/** Exits of the dual-monitor treatment of SMM, which this program never activates. */
+/** Exits of the dual-monitor treatment of SMM, which this program never activates. Should one
+ *  come all the same, the run ends. */
 enum exit_action handle_smm_only(struct vcpu *v)
 {
-	panic("VM exit %u (%s), which only an SMM monitor can get", vcpu_exit_reason(v),
-	      exit_reason_name(vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK));
+	return stop_impossible(v, "which only a monitor in SMM can get");
 }

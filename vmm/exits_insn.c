@@ -6,7 +6,6 @@
 #include "host_timer.h"
 #include "insn.h"
 #include "machine.h"
-#include "panic.h"
 #include "run.h"
 #include "vmcs.h"
 #include "watch.h"
@@ -215,8 +214,7 @@ enum exit_action handle_supervisor_state(struct vcpu *v)
 {
 	if (zoo_ordered(v, ZOO_EVENT_XSS))
 		return EXIT_RETRY; /* IA32_XSS is 0 again: as if it had not been anything else */
-	panic("VM exit %u (%s), but IA32_XSS is 0", vcpu_exit_reason(v),
-	      exit_reason_name(vcpu_exit_reason(v)));
+	return stop_impossible(v, "although IA32_XSS is 0");
 }
 
 /** XSETBV exits whatever the controls say, once CR4.OSXSAVE is 1. A value that this processor

@@ -36,8 +36,6 @@ bool vmx_exited(struct vcpu *v);
 
 typedef enum exit_action (*exit_handler)(struct vcpu *v);
 
-static enum exit_action handle_undefined(struct vcpu *v);
-
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
 static const exit_handler handlers[NR_EXIT_REASONS] = {
@@ -82,10 +80,20 @@ static void entry_vmfail(struct vcpu *v, enum vmx_entry_result r)
 	panic("%s failed: VMfailValid, error %u: %s", insn, error, vmx_error_name(error));
 }
 
-/** An exit with a reason that the SDM does not define. */
-static enum exit_action handle_undefined(struct vcpu *v)
+enum exit_action handle_undefined(struct vcpu *v)
 {
-	panic("VM exit with reason 0x%x, which the SDM does not define", vcpu_exit_reason(v));
+	u32 reason = vcpu_exit_reason(v), nr = reason & EXIT_REASON_BASIC_MASK;
+	const char *name = exit_reason_name(nr);
+
+	if (!name)
+		return stop_unsupported(v,
+					"VM exit with reason 0x%08x, which the SDM does not define "
+					"(edition 083): " FAULT_BELOW,
+					reason);
+	return stop_unsupported(v,
+				"VM exit %u (%s) with reason 0x%08x: what its upper half tells of "
+				"cannot be here: " FAULT_BELOW,
+				nr, name, reason);
 }
 
 /** The flight recorder is full: from its beginning again. */
@@ -130,11 +138,10 @@ static inline void account(struct vcpu *v, u64 now)
 
 static inline enum exit_action dispatch(struct vcpu *v, u64 reason)
 {
-	if (__builtin_expect(reason >= NR_EXIT_REASONS, 0)) {
-		if (reason & EXIT_REASON_ENTRY_FAILURE)
-			return handle_entry_failure(v);
-		return handle_undefined(v);
-	}
+	/* The upper half is looked at by whoever knows what may be in it. */
+	if (__builtin_expect(reason >= NR_EXIT_REASONS, 0))
+		return reason & EXIT_REASON_ENTRY_FAILURE ? handle_entry_failure(v)
+							  : handle_undefined(v);
 	return handlers[reason](v);
 }
 
@@ -230,7 +237,9 @@ static __attribute__((noinline)) bool settle_exit(struct vcpu *v)
 		if (v->requests & REQ_WATCH)
 			watch_exit(v, now - v->machine->tsc_start);
 	}
-	account(v, now);
+	/* Undefined reasons end the run, and there are more of them than counters. */
+	if ((vcpu_exit_reason(v) & EXIT_REASON_BASIC_MASK) < NR_EXIT_REASONS)
+		account(v, now);
 	if (v->machine->outcome != OUTCOME_NONE)
 		return false;
 	arm_timer(v, now);

@@ -10,6 +10,19 @@
 #include "exit_reasons.def"
 #undef EXIT_REASON
 
+/** What the SDM does not define: a number, or what is beside it in an exit's reason. Like
+ *  everything that cannot be, it ends the guest, whose state nobody knows then; not the hypervisor.
+ */
+enum exit_action handle_undefined(struct vcpu *v);
+
+/** The same for an exit with a number that cannot come, by its name, and why. */
+enum exit_action stop_impossible(struct vcpu *v, const char *why);
+
+/** The end of both sentences. */
+#define FAULT_BELOW                                                                                \
+	"a fault of this processor, or of the hypervisor that Tallyvisor runs under, if it does; " \
+	"please report it"
+
 /** Of exit reason 0 there is one more, for #PF: vmm/exits_pf.c. */
 enum exit_action handle_page_fault(struct vcpu *v);
 

@@ -10,8 +10,12 @@
 #include "types.h"
 
 #define DR6_BD BIT(13)	       /* a debug register was accessed */
+#define DR6_BT BIT(15)	       /* task switch */
 #define DR6_ONES 0xffff0ff0ull /* bits that read 1; bit 16 says "not in a transaction" by it */
-#define DR7_GD BIT(13)	       /* general detect: accesses fault */
+/* Bits that are 0 where something happened: bus lock, transaction. In the qualification of an exit,
+ * and in the pending debug exceptions, they are 1 then. */
+#define DR6_ACTIVE_LOW (BIT(11) | BIT(16))
+#define DR7_GD BIT(13) /* general detect: accesses fault */
 #define DR7_ONES BIT(10)
 
 enum dr_result {

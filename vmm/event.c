@@ -3,6 +3,7 @@
 #include "event.h"
 
 #include "apicv.h"
+#include "guest/dr.h"
 #include "insn.h"
 #include "machine.h"
 #include "run.h"
@@ -85,6 +86,18 @@ void event_exception(struct vcpu *v, u8 vector)
 void event_exception_error(struct vcpu *v, u8 vector, u32 error)
 {
 	exception(v, vector, true, error);
+}
+
+void event_debug(struct vcpu *v, u64 why)
+{
+	u64 debugctl = vmcs_read64(GUEST_IA32_DEBUGCTL);
+
+	write_dr6(((read_dr6() & ~0xfull) | DR6_ONES | why) ^ (why & DR6_ACTIVE_LOW));
+	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
+	if (debugctl & DEBUGCTL_BTF)
+		vmcs_write64(GUEST_IA32_DEBUGCTL, debugctl & ~DEBUGCTL_BTF);
+	vcpu_pend_blocked_step(v); /* without BTF there is more to be pending */
+	event_exception(v, DB_VECTOR);
 }
 
 void event_software_exception(struct vcpu *v, u32 info)

@@ -4,7 +4,6 @@
 #include "core.h"
 #include "event.h"
 #include "exit_reasons.h"
-#include "guest/dr.h"
 #include "insn.h"
 #include "machine.h"
 #include "mce.h"
@@ -15,26 +14,15 @@
 
 #define ENTRY_FAILED(nr) ((u32)EXIT_REASON_ENTRY_FAILURE | (nr))
 
-/** Section 27.3.1.5: with TF set and blocking by STI or MOV SS, BS must be pending, although the
- * exit did not record it; the next entry would fail (Xen's XSA-308). */
-static void pend_blocked_step(struct vcpu *v)
-{
-	if ((vcpu_rflags(v) & X86_EFLAGS_TF) && (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
-						 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
-		vcpu_pend_single_step();
-}
-
 /** #DB exits before DR6 and DR7.GD change; the qualification says how (section 28.2.1). */
 static enum exit_action reflect_debug(struct vcpu *v, u32 info)
 {
-	pend_blocked_step(v);
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) { /* INT1 */
+		vcpu_pend_blocked_step(v);
 		event_software_exception(v, info);
 		return EXIT_RETRY; /* INT1 leaves DR6 and DR7 alone */
 	}
-	write_dr6((read_dr6() & ~0xfull) | DR6_ONES | vcpu_qual(v));
-	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
-	event_exception(v, DB_VECTOR);
+	event_debug(v, vcpu_qual(v));
 	return EXIT_RETRY;
 }
 
@@ -43,7 +31,7 @@ static enum exit_action reflect(struct vcpu *v, u32 info)
 {
 	u8 vector = info & INTR_INFO_VECTOR_MASK;
 
-	pend_blocked_step(v);
+	vcpu_pend_blocked_step(v);
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_SOFT_EXCEPTION) /* INT3, INTO */
 		event_software_exception(v, info);
 	else if (vector == PF_VECTOR) /* the qualification is what CR2 would have been */

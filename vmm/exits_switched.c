@@ -97,14 +97,11 @@ static void write_dr(unsigned nr, u64 value)
 	}
 }
 
-/** General detect: #DB, with DR7.GD off so that its handler gets at the registers. */
-static enum exit_action general_detect(struct vcpu *v, u64 dr7)
+static enum exit_action general_detect(struct vcpu *v)
 {
-	write_dr6((read_dr6() & ~0xfull) | DR6_ONES | DR6_BD);
-	vmcs_writel(GUEST_DR7, dr7 & ~DR7_GD);
 	/* A fault: section 18.3.1.1. */
 	vcpu_set_rflags(v, vcpu_rflags(v) | X86_EFLAGS_RF);
-	event_exception(v, DB_VECTOR);
+	event_debug(v, DR6_BD);
 	return EXIT_RETRY;
 }
 
@@ -130,7 +127,7 @@ enum exit_action handle_dr_access(struct vcpu *v)
 	case DR_GP:
 		return event_gp(v);
 	case DR_DB:
-		return general_detect(v, a.dr7);
+		return general_detect(v);
 	case DR_OK:
 		break;
 	}

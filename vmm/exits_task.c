@@ -2,10 +2,10 @@
 /* Task switches: guest/task_switch.c on the state in a VMCS. */
 #include "cr.h"
 #include "event.h"
+#include "guest/dr.h"
 #include "guest/task_switch.h"
 #include "guest/walk.h"
 #include "guest_mem.h"
-#include "insn.h"
 #include "machine.h"
 #include "run.h"
 #include "vmcs.h"
@@ -14,9 +14,6 @@
 /* Exit qualification, table 28-2. */
 #define QUAL_SELECTOR(q) ((u16)(q))
 #define QUAL_SOURCE(q) ((q) >> 30 & 3)
-
-#define DR6_BT BIT(15)
-#define DR7_GD BIT(13)
 
 /** What the callbacks work on. */
 struct switching {
@@ -254,14 +251,6 @@ static void raise(struct vcpu *v, const struct task_exception *e)
 		event_exception_error(v, e->vector, e->error);
 }
 
-/** The trap that flag T of a TSS asks for (section 18.3.1.5 "Task-Switch Exception Condition"). */
-static void raise_trap(struct vcpu *v)
-{
-	write_dr6(read_dr6() | DR6_BT);
-	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
-	event_exception(v, DB_VECTOR);
-}
-
 /** CALL, JMP or IRET to a TSS or a task gate, or an event through a task gate, outside IA-32e
  *  mode. The processor has only checked the way to the TSS; the switch is emulated, all of it:
  *  guest/task_switch.c. A fault before the commit point is the old task's, behind it the new
@@ -296,7 +285,8 @@ enum exit_action handle_task_switch(struct vcpu *v)
 		return EXIT_RETRY;
 	}
 	vcpu_event_is_delivered(v);
+	/* Section 18.3.1.5 "Task-Switch Exception Condition". */
 	if (result.trap)
-		raise_trap(v);
+		event_debug(v, DR6_BT);
 	return EXIT_RETRY;
 }

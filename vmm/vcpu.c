@@ -142,6 +142,13 @@ void vcpu_pend_single_step(void)
 			    vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DBG_BS);
 }
 
+void vcpu_pend_blocked_step(struct vcpu *v)
+{
+	if ((vcpu_rflags(v) & X86_EFLAGS_TF) && (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
+						 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+		vcpu_pend_single_step();
+}
+
 void vcpu_undo_nmi_unblocking(struct vcpu *v, u64 info)
 {
 	_Static_assert(INTR_INFO_NMI_UNBLOCK == EPT_VIOLATION_NMI_UNBLOCK, "one bit for all");

@@ -212,16 +212,27 @@ static void inject_interrupt(struct vcpu *v, u8 vector)
 	inject(v, vector | INTR_TYPE_EXTERNAL | (u32)INTR_INFO_VALID, 0, 0);
 }
 
-/** An NMI is pending: inject it or wait for the window. True: it took this entry's slot. */
-static bool try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
+enum nmi_try {
+	NMI_TAKEN, /* it has this entry's slot */
+	NMI_WAITS, /* for its window */
+	NMI_WAITS_FOR_STI,
+};
+
+/** An NMI is pending: inject it or wait for the window. That of NMIs need not wait for the end of
+ *  the shadow of STI (section 26.2 "Other Causes of VM Exits"), so that it would open again and
+ *  again before the guest's next instruction. That of interrupts does, and STI has enabled those.
+ */
+static enum nmi_try try_nmi(struct vcpu *v, struct lapic *apic, bool slot_free)
 {
 	if (slot_free && nmi_allowed()) {
 		apic->nmi_pending = false;
 		inject(v, NMI_VECTOR | INTR_TYPE_NMI | (u32)INTR_INFO_VALID, 0, 0);
-		return true;
+		return NMI_TAKEN;
 	}
+	if (slot_free && (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_STI))
+		return NMI_WAITS_FOR_STI;
 	vcpu_set_cpu1(v, CPU1_NMI_WINDOW, true);
-	return false;
+	return NMI_WAITS;
 }
 
 /** The interrupt that is due, if it can be taken; the window for one that cannot. */
@@ -261,6 +272,7 @@ void event_prepare_entry(struct vcpu *v)
 {
 	struct pc *pc = &v->machine->pc;
 	struct lapic *apic = &pc->lapic[v->index];
+	enum nmi_try nmi = NMI_WAITS;
 	/* A timer may fire after an event was chosen for this entry: the next one must wait. */
 	bool slot_free = !(v->done & INJECTING);
 
@@ -277,11 +289,15 @@ void event_prepare_entry(struct vcpu *v)
 		slot_free = false;
 	}
 	vcpu_set_cpu1(v, CPU1_NMI_WINDOW, false);
-	if (apic->nmi_pending && try_nmi(v, apic, slot_free))
-		slot_free = false;
+	if (apic->nmi_pending) {
+		nmi = try_nmi(v, apic, slot_free);
+		slot_free = slot_free && nmi != NMI_TAKEN;
+	}
 
 	if (apic->virtual_delivery)
 		prepare_virtual_interrupt(v, slot_free);
 	else
 		prepare_interrupt(v, slot_free);
+	if (nmi == NMI_WAITS_FOR_STI)
+		vcpu_set_cpu1(v, CPU1_INTERRUPT_WINDOW, true);
 }

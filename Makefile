@@ -21,6 +21,7 @@ include mk/zoo.mk
 include mk/host-tests.mk
 include mk/fuzz.mk
 include mk/oracle.mk
+include mk/vmxsim.mk
 include mk/test.mk
 
 # tallyvisor.efi is the whole hypervisor.

@@ -5,7 +5,7 @@ PYTEST ?=
 TEST_FUZZ_TIME ?= 5
 CLANG_FORMAT ?= clang-format
 C_FILES = $(wildcard $(addsuffix /*.[ch],include lib vmx guest ept shadow boot vmm tools/guest tools/guest/lib tools/bench/guest \
-	tests/host tests/host/oracle tests/fuzz \
+	tests/host tests/host/oracle tests/host/vmxsim tests/host/exits tests/fuzz \
 	tests/payload/* tests/boot/guest))
 
 .PHONY: test

@@ -88,14 +88,19 @@ void event_exception_error(struct vcpu *v, u8 vector, u32 error)
 	exception(v, vector, true, error);
 }
 
-void event_debug(struct vcpu *v, u64 why)
+void event_debug(struct vcpu *v, u64 causes)
 {
-	u64 debugctl = vmcs_read64(GUEST_IA32_DEBUGCTL);
+	/* DR6 is in no VMCS field: like CR2, the guest's value lives in the register. */
+	struct debug_state s = {
+		.dr6 = read_dr6(),
+		.dr7 = vmcs_readl(GUEST_DR7),
+		.debugctl = vmcs_read64(GUEST_IA32_DEBUGCTL),
+	};
 
-	write_dr6(((read_dr6() & ~0xfull) | DR6_ONES | why) ^ (why & DR6_ACTIVE_LOW));
-	vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
-	if (debugctl & DEBUGCTL_BTF)
-		vmcs_write64(GUEST_IA32_DEBUGCTL, debugctl & ~DEBUGCTL_BTF);
+	debug_state_raise(&s, causes);
+	write_dr6(s.dr6);
+	vmcs_writel(GUEST_DR7, s.dr7);
+	vmcs_write64(GUEST_IA32_DEBUGCTL, s.debugctl);
 	vcpu_pend_blocked_step(v); /* without BTF there is more to be pending */
 	event_exception(v, DB_VECTOR);
 }

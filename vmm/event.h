@@ -10,11 +10,8 @@
 void event_exception(struct vcpu *v, u8 vector);
 void event_exception_error(struct vcpu *v, u8 vector, u32 error);
 
-/** Queue #DB and do what the processor does with one that does not exit (SDM volume 3, section
- * 28.1): DR6 tells why, `why` being bits as in an exit's qualification (table 28-1) or DR6_BT;
- * DR7.GD goes off, so that the handler gets at the registers, and IA32_DEBUGCTL.BTF does (section
- * 18.4.3 "Single-Stepping on Branches"). */
-void event_debug(struct vcpu *v, u64 why);
+/** #DB, with what it changes in DR6, DR7 and IA32_DEBUGCTL; `causes` as for debug_state_raise(). */
+void event_debug(struct vcpu *v, u64 causes);
 
 /** Queue the exception of INT3, INTO or INT1, whose exit has `info` as its interruption
  *  information, for the instruction of this exit. */

@@ -14,7 +14,8 @@
 
 #define ENTRY_FAILED(nr) ((u32)EXIT_REASON_ENTRY_FAILURE | (nr))
 
-/** #DB exits before DR6 and DR7.GD change; the qualification says how (section 28.2.1). */
+/** #DB exits before DR6, DR7 and IA32_DEBUGCTL change; the qualification says why (section 28.2.1).
+ */
 static enum exit_action reflect_debug(struct vcpu *v, u32 info)
 {
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) { /* INT1 */
@@ -47,7 +48,8 @@ static enum exit_action reflect(struct vcpu *v, u32 info)
  *  #AC, whose delivery can go on for ever without an exit, and #MC, which is the machine's. On
  *  page tables of the hypervisor's also #PF: handle_page_fault(). The others exit where
  *  exit+=exceptions asks for it. What is the guest's it gets as if there had been no exit. The
- *  exit comes before CR2, DR6 and DR7 change (section 28.2.1), so that this is done here. */
+ *  exit comes before CR2, DR6, DR7 and IA32_DEBUGCTL change (section 28.1), so that this is
+ *  done here. */
 enum exit_action handle_exception_nmi(struct vcpu *v)
 {
 	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);

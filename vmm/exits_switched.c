@@ -11,7 +11,7 @@
 #include "vmcs.h"
 
 /* Exit qualification for MOV DR, table 28-4. */
-#define QUAL_DR(q) ((unsigned)(q)&7)
+#define QUAL_DR(q) ((unsigned)(q)&15) /* bit 3: of Bochs 2.7's, for DR8 to DR15 */
 #define QUAL_FROM_DR(q) ((q)&BIT(4))
 #define QUAL_REG(q) ((unsigned)((q) >> 8) & 15)
 
@@ -97,6 +97,7 @@ static void write_dr(unsigned nr, u64 value)
 	}
 }
 
+/** General detect: #DB, with DR7.GD off so that its handler gets at the registers. */
 static enum exit_action general_detect(struct vcpu *v)
 {
 	/* A fault: section 18.3.1.1. */

@@ -37,8 +37,9 @@ static void addresses_are_any(void **state)
 static void reserved_bits_of_dr6_and_dr7(void **state)
 {
 	(void)state;
-	assert_int_equal(holds(write_of(6, 0)), 0xffff0ff0);
-	assert_int_equal(holds(write_of(6, 0xffffffff)), 0xffffefff);
+	/* Which of them DR6 has, the processor knows. */
+	assert_int_equal(holds(write_of(6, 0)), 0);
+	assert_int_equal(holds(write_of(6, 0xffffffff)), 0xffffffff);
 	assert_int_equal(holds(write_of(7, 0)), 0x400);
 	assert_int_equal(holds(write_of(7, 0xffffffff)), 0xffff2fff);
 	for (unsigned nr = 6; nr < 8; nr++) {
@@ -62,7 +63,7 @@ static void dr4_and_dr5_are_others(void **state)
 		a = write_of(nr, 0);
 		assert_int_equal(dr_check(&a), DR_OK);
 		assert_int_equal(a.nr, nr + 2);
-		assert_int_equal(a.value, nr == 4 ? 0xffff0ff0 : 0x400);
+		assert_int_equal(a.value, nr == 4 ? 0 : 0x400);
 		a = (struct dr_access){.nr = nr, .long_mode = true};
 		assert_int_equal(dr_check(&a), DR_OK);
 		assert_int_equal(a.nr, nr + 2);
@@ -73,6 +74,44 @@ static void dr4_and_dr5_are_others(void **state)
 	assert_int_equal(dr_check(&a), DR_OK);
 	a = (struct dr_access){.nr = 6, .cr4 = X86_CR4_DE};
 	assert_int_equal(dr_check(&a), DR_OK);
+}
+
+/** Bochs 2.7 exits for them; the SDM has no exit. */
+static void there_are_no_more_than_eight(void **state)
+{
+	(void)state;
+	for (unsigned nr = 8; nr < 16; nr++) {
+		struct dr_access a = {.nr = nr, .cpl = 3, .dr7 = DR7_GD};
+
+		assert_int_equal(dr_check(&a), DR_UD);
+	}
+}
+
+static struct debug_state raised(u64 dr6, u64 dr7, u64 debugctl, u64 causes)
+{
+	struct debug_state s = {dr6, dr7, debugctl};
+
+	debug_state_raise(&s, causes);
+	return s;
+}
+
+static void what_a_debug_exception_changes(void **state)
+{
+	(void)state;
+	/* B0 to B3 are this exception's, what else stands there stays. */
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0, 0x4002).dr6, 0xffff4ff2);
+	assert_int_equal(raised(0xffffeff5, 0x400, 0, 8).dr6, 0xffffeff8);
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0, DR6_BD).dr6, 0xffff2ff0);
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0, DR6_BT).dr6, 0xffff8ff0);
+	/* Bit 12 of pending debug exceptions is none of DR6's. */
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0, BIT(12) | 1).dr6, 0xffff0ff1);
+	/* 0 in DR6 where they are the cause; others set RTM and leave BLD. */
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0, BIT(16) | 1).dr6, 0xfffe0ff1);
+	assert_int_equal(raised(0xfffe0ff0, 0x400, 0, 1).dr6, 0xffff0ff1);
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0, BIT(11)).dr6, 0xffff07f0);
+	assert_int_equal(raised(0xffff07f0, 0x400, 0, 1).dr6, 0xffff07f1);
+	assert_int_equal(raised(0xffff0ff0, 0x27ff, 0, 1).dr7, 0x7ff);
+	assert_int_equal(raised(0xffff0ff0, 0x400, 0x4003, 1).debugctl, 0x4001);
 }
 
 /** #UD before #GP before #DB before the #GP of a value. */
@@ -103,6 +142,8 @@ int main(void)
 		cmocka_unit_test(addresses_are_any),
 		cmocka_unit_test(reserved_bits_of_dr6_and_dr7),
 		cmocka_unit_test(dr4_and_dr5_are_others),
+		cmocka_unit_test(there_are_no_more_than_eight),
+		cmocka_unit_test(what_a_debug_exception_changes),
 		cmocka_unit_test(faults_in_their_order),
 	};
 

@@ -19,6 +19,9 @@
 /** GNU as has no name for DR4 and DR5 beyond their encodings, with RAX. */
 #define DR4_TO_RAX ".byte 0x0f, 0x21, 0xe0"
 #define RAX_TO_DR5 ".byte 0x0f, 0x23, 0xe8"
+#define RAX_TO_DR8 ".byte 0x44, 0x0f, 0x23, 0xc0"
+#define DR15_TO_RAX ".byte 0x44, 0x0f, 0x21, 0xf8"
+#define MSR_DEBUGCTL 0x1d9u
 
 static void has(const char *what, u64 got, u64 want)
 {
@@ -64,6 +67,9 @@ void test_debug_faults(void)
 {
 	expect_fault("DR6 with bit 32", TRY("mov %0, %%dr6", ::"r"(BIT(32))), GP_VECTOR, 0);
 	expect_fault("DR7 with bit 63", TRY("mov %0, %%dr7", ::"r"(BIT(63))), GP_VECTOR, 0);
+	expect_fault("DR8", TRY(RAX_TO_DR8, ::"a"(0x777ul)), UD_VECTOR, 0);
+	expect_fault("DR15", TRY(DR15_TO_RAX, ::: "rax"), UD_VECTOR, 0);
+	has("DR0", READ(0), 0);
 	write_cr4(read_cr4() | X86_CR4_DE);
 	expect_fault("DR4 with CR4.DE", TRY(DR4_TO_RAX, ::: "rax"), UD_VECTOR, 0);
 	expect_fault("DR5 with CR4.DE", TRY(RAX_TO_DR5, ::"a"(0)), UD_VECTOR, 0);
@@ -77,10 +83,13 @@ void test_general_detect(void)
 	WRITE(0, 0x1234);
 	WRITE(6, 0);
 	WRITE(7, DR7_GD);
+	wrmsr(MSR_DEBUGCTL, DEBUGCTL_BTF);
 	expect_fault("MOV to DR0", TRY("mov %0, %%dr0", ::"r"(0ul)), DB_VECTOR, 0);
 	has("DR6 after it", READ(6), DR6_ONES | DR6_BD);
 	has("DR7 after it", READ(7), DR7_ONES);
 	has("DR0 after it", READ(0), 0x1234);
+	/* Section 18.4.3 "Single-Stepping on Branches". */
+	has("IA32_DEBUGCTL after it", rdmsr(MSR_DEBUGCTL), 0);
 	check(fault.rflags & X86_EFLAGS_RF || !SWITCHED("mov-dr"), "RF is not set in the flags");
 	WRITE(6, 0);
 	WRITE(0, 0);

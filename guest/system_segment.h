@@ -44,6 +44,15 @@ static inline bool system_selector_is_null(u16 selector)
 	return !(selector & 0xfffc);
 }
 
+/** Where the selector's descriptor is, in a GDT at `gdt_base`. Outside IA-32e mode linear addresses
+ *  wrap at 4 GiB. */
+static inline gva_t system_descriptor_at(const struct system_load *l, u64 gdt_base)
+{
+	const u64 at = gdt_base + (l->selector & ~7u);
+
+	return GVA(l->lma ? at : (u32)at);
+}
+
 /** Does the selector name a descriptor of the GDT? Not for LLDT of a null selector. */
 struct system_fault system_check_selector(const struct system_load *l);
 

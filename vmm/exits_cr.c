@@ -109,9 +109,15 @@ static enum exit_action mov_to_cr(struct vcpu *v, unsigned cr, u64 value)
 static enum exit_action mov_from_cr(struct vcpu *v, unsigned cr, unsigned reg)
 {
 	switch (cr) {
-	case 3:
-		vcpu_set_reg(v, reg, vcpu_cr3(v));
+	case 3: {
+		u64 value = vcpu_cr3(v);
+
+		/* Above 4 GiB, and read in compatibility mode. */
+		if (value >> 32 && vcpu_code_bits(v) != 64)
+			value = (u32)value;
+		vcpu_set_reg(v, reg, value);
 		return EXIT_ADVANCE;
+	}
 	case 8:
 		vcpu_set_reg(v, reg, lapic_get_cr8(&v->machine->pc.lapic[v->index]));
 		return EXIT_ADVANCE;

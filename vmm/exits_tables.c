@@ -104,7 +104,7 @@ static enum exit_action raise(struct vcpu *v, const struct system_fault *f)
 static enum exit_action load_system_segment(const struct operand *o, const struct system_load *l)
 {
 	const unsigned len = system_descriptor_bytes(l);
-	const gva_t at = GVA(vmcs_readl(GUEST_GDTR_BASE) + (l->selector & ~7u));
+	const gva_t at = system_descriptor_at(l, vmcs_readl(GUEST_GDTR_BASE));
 	struct system_fault f = system_check_selector(l);
 	u64 descriptor[2] = {0, 0};
 	struct segment s;

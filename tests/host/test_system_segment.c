@@ -62,6 +62,21 @@ static void selectors(void **state)
 	selector_faults(l, 0xfffc);
 }
 
+static void where_descriptors_are(void **state)
+{
+	struct system_load l = ltr64;
+
+	(void)state;
+	l.selector = 0x43;
+	assert_true(system_descriptor_at(&l, 0xffff800000001000).v == 0xffff800000001040);
+	assert_true(system_descriptor_at(&l, 0xffffffe0).v == 0x100000020);
+	l.mode64 = false; /* compatibility mode */
+	assert_true(system_descriptor_at(&l, 0xffffffe0).v == 0x100000020);
+	l.lma = false;
+	assert_true(system_descriptor_at(&l, 0xffffffe0).v == 0x20);
+	assert_true(system_descriptor_at(&l, 0x1000).v == 0x1040);
+}
+
 static struct segment loads(struct system_load l, u64 low, u64 high)
 {
 	const u64 descriptor[2] = {low, high};
@@ -134,6 +149,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(selectors),
+		cmocka_unit_test(where_descriptors_are),
 		cmocka_unit_test(what_is_loaded),
 		cmocka_unit_test(types),
 		cmocka_unit_test(presence_and_the_upper_half),

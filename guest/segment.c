@@ -34,3 +34,10 @@ bool segment_allows(enum segment_mode mode, const struct segment *s, u64 offset,
 	return !(s->ar & AR_UNUSABLE) && type_allows(mode, s->ar, write) &&
 	       within_limit(s, offset, last);
 }
+
+bool segment_misaligned(gva_t gva, u64 len)
+{
+	const u64 base = len - sizeof(u16); /* of a pseudo-descriptor; 0: there is none */
+
+	return (gva.v & 1) || (base && (gva.v + sizeof(u16)) % base);
+}

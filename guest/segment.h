@@ -43,6 +43,19 @@ static inline gva_t segment_linear(enum segment_mode mode, u64 base, u64 offset)
 bool segment_allows(enum segment_mode mode, const struct segment *s, u64 offset, u64 len,
 		    bool write);
 
+/**
+ * Does an operand of `len` bytes at `gva` raise #AC where alignment is checked? It is a word, or a
+ * pseudo-descriptor: "an aligned word, followed by an aligned doubleword" or quadword (section
+ * 3.5.1 "Segment Descriptor Tables"; section 6.15, interrupt 17).
+ */
+bool segment_misaligned(gva_t gva, u64 len);
+
+/** Is alignment checked? Never for the supervisor. */
+static inline bool segment_checks_alignment(u64 cr0, u64 rflags, unsigned cpl)
+{
+	return cpl == 3 && (cr0 & X86_CR0_AM) && (rflags & X86_EFLAGS_AC);
+}
+
 static inline u8 segment_vector(unsigned seg)
 {
 	return seg == SEG_SS ? SS_VECTOR : GP_VECTOR;

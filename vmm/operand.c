@@ -56,11 +56,11 @@ bool operand_insn(const struct operand *o, struct insn_0f *in)
 		return false;
 	if (insn_0f_decode(in, bytes, len, o->bits))
 		return true;
-	/* Another processor has changed it since: it is to be fetched anew. */
+	operand_changed(o);
 	return false;
 }
 
-/** The linear address. False: the segment does not allow it. */
+/** The linear address. False: the segment does not allow it, or it is not aligned. */
 static bool locate(const struct operand *o, unsigned len, bool write, gva_t *gva)
 {
 	struct vcpu *v = o->v;
@@ -78,6 +78,11 @@ static bool locate(const struct operand *o, unsigned len, bool write, gva_t *gva
 		return false;
 	}
 	*gva = segment_linear(mode, seg.base, offset);
+	if (segment_checks_alignment(o->regs.cr0, o->regs.rflags, o->regs.cpl) &&
+	    segment_misaligned(*gva, len)) {
+		event_exception_error(v, AC_VECTOR, 0);
+		return false;
+	}
 	return true;
 }
 

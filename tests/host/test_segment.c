@@ -88,6 +88,20 @@ static void linear_addresses(void **state)
 	}
 }
 
+static void alignment(void **state)
+{
+	(void)state;
+	assert_true(segment_checks_alignment(X86_CR0_AM, X86_EFLAGS_AC, 3));
+	assert_false(segment_checks_alignment(X86_CR0_AM, X86_EFLAGS_AC, 0));
+	assert_false(segment_checks_alignment(X86_CR0_AM, 0, 3));
+	assert_false(segment_checks_alignment(0, X86_EFLAGS_AC, 3));
+	for (u64 at = 0x1000; at < 0x1010; at++) {
+		assert_int_equal(segment_misaligned(GVA(at), 2), at % 2 != 0);
+		assert_int_equal(segment_misaligned(GVA(at), 6), at % 4 != 2);
+		assert_int_equal(segment_misaligned(GVA(at), 10), at % 8 != 6);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +109,7 @@ int main(void)
 		cmocka_unit_test(types),
 		cmocka_unit_test(canonical_addresses),
 		cmocka_unit_test(linear_addresses),
+		cmocka_unit_test(alignment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

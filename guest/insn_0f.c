@@ -55,6 +55,18 @@ bool insn_0f_decode(struct insn_0f *in, const u8 *bytes, unsigned len, unsigned 
 	return true;
 }
 
+bool insn_0f_is_table(const struct insn_0f *in, bool selector, unsigned cpl)
+{
+	if (in->opcode != (selector ? 0x00 : 0x01) || in->group > 3)
+		return false;
+	return (selector || in->memory) && (cpl == 0 || !TABLE_IS_LOAD(in->group));
+}
+
+bool insn_0f_is_random(const struct insn_0f *in, bool seed)
+{
+	return in->opcode == 0xc7 && !in->memory && in->group == (seed ? 7 : 6);
+}
+
 u64 insn_0f_merge(u64 old, u64 value, unsigned bits)
 {
 	if (bits == 16)

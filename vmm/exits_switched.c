@@ -154,6 +154,8 @@ enum exit_action handle_random(struct vcpu *v)
 	operand_init(&o, v);
 	if (!operand_insn(&o, &in))
 		return operand_failed(&o);
+	if (!insn_0f_is_random(&in, seed))
+		return operand_changed(&o);
 	there = seed ? rdseed(&value) : rdrand(&value);
 	vcpu_set_reg(v, in.reg,
 		     insn_0f_merge(vcpu_reg(v, in.reg), there ? value : 0, in.operand_bits));

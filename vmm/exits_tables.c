@@ -14,12 +14,6 @@
 #include "vmcs.h"
 #include "vmcs_setup.h"
 
-#define OPCODE_LDTR_TR 0x00 /* 0F 00; else 0F 01: GDTR and IDTR */
-/* Bits 5:3 of ModRM. Bit 1 says that it is a load, bit 0 that the register is the second of the
- * two: TR, IDTR. */
-#define IS_LOAD(group) ((group)&2)
-#define IS_SECOND(group) ((group)&1)
-
 #define BASE_286 0xffffffu /* of a load with operands of 16 bits */
 
 /** What SGDT stores and LGDT loads. */
@@ -149,6 +143,7 @@ static enum exit_action load_selector(const struct operand *o, const struct insn
  *  the busy flag in the guest's table. */
 enum exit_action handle_table_access(struct vcpu *v)
 {
+	const bool selector = vcpu_exit_reason(v) == EXIT_REASON_LDTR_TR_ACCESS;
 	struct operand o;
 	struct insn_0f in;
 	bool second;
@@ -156,10 +151,12 @@ enum exit_action handle_table_access(struct vcpu *v)
 	operand_init(&o, v);
 	if (!operand_insn(&o, &in))
 		return operand_failed(&o);
-	second = IS_SECOND(in.group);
-	if (in.opcode == OPCODE_LDTR_TR)
-		return IS_LOAD(in.group) ? load_selector(&o, &in, second)
-					 : store_selector(&o, &in, second);
-	return IS_LOAD(in.group) ? load_table(&o, second, in.operand_bits == 16)
-				 : store_table(&o, second);
+	if (!insn_0f_is_table(&in, selector, o.regs.cpl))
+		return operand_changed(&o);
+	second = TABLE_IS_SECOND(in.group);
+	if (selector)
+		return TABLE_IS_LOAD(in.group) ? load_selector(&o, &in, second)
+					       : store_selector(&o, &in, second);
+	return TABLE_IS_LOAD(in.group) ? load_table(&o, second, in.operand_bits == 16)
+				       : store_table(&o, second);
 }

@@ -8,6 +8,7 @@
 #include "run.h"
 #include "vmcs.h"
 #include "vmx/mem_operand.h"
+#include "vmxon.h"
 
 void operand_init(struct operand *o, struct vcpu *v)
 {
@@ -38,6 +39,17 @@ bool operand_done(const struct operand *o, enum walk_status status, gva_t fault,
 enum exit_action operand_failed(const struct operand *o)
 {
 	return o->v->machine->outcome == OUTCOME_NONE ? EXIT_RETRY : EXIT_STOP;
+}
+
+enum exit_action operand_changed(const struct operand *o)
+{
+	struct machine *m = o->v->machine;
+
+	if (m->controls.own_tables)
+		m->paging->ops->flush(m->paging, o->v->index);
+	else
+		vmx_flush_linear(m);
+	return EXIT_RETRY;
 }
 
 bool operand_insn(const struct operand *o, struct insn_0f *in)

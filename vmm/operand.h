@@ -17,8 +17,14 @@ struct operand {
 
 void operand_init(struct operand *o, struct vcpu *v);
 
-/** Fetch and understand the instruction. False: as of operand_read(). */
+/** Fetch and understand the instruction, which need not be the one that exited: operand_changed().
+ *  False: as of operand_read(), or there is none of opcode 0F now. */
 bool operand_insn(const struct operand *o, struct insn_0f *in);
+
+/** For handlers: what was executed is not what the guest's page tables lead to now. Another
+ *  processor has written there, or a translation is cached from before a change of the tables that
+ *  no INVLPG followed. With nothing cached, the instruction is fetched anew. */
+enum exit_action operand_changed(const struct operand *o);
 
 /** Read or write `len` bytes of the memory operand, at the guest's privilege. False: an exception
  * is queued, or the guest has ended. */

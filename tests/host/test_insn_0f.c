@@ -85,6 +85,44 @@ static void too_short_or_another(void **state)
 	assert_false(DECODE(&in, "\x90\x90\x90", 64));
 }
 
+static bool is_table(const char *bytes, bool selector, unsigned cpl)
+{
+	struct insn_0f in;
+
+	return insn_0f_decode(&in, (const u8 *)bytes, 3, 64) &&
+	       insn_0f_is_table(&in, selector, cpl);
+}
+
+/** The bytes may have changed since the exit: they are not taken for what they are not, nor for
+ * what may not be executed. */
+static void what_exits(void **state)
+{
+	static const char *const tables[] = {"\x0f\x01\x07", "\x0f\x01\x0f", "\x0f\x01\x17",
+					     "\x0f\x01\x1f"},
+				 *const selectors[] = {"\x0f\x00\xc7", "\x0f\x00\x0f",
+						       "\x0f\x00\xd7", "\x0f\x00\x1f"};
+	struct insn_0f in;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(is_table(tables[i], false, 0) && is_table(selectors[i], true, 0));
+		assert_false(is_table(tables[i], true, 0) || is_table(selectors[i], false, 0));
+		assert_int_equal(is_table(tables[i], false, 3), i < 2); /* loads are privileged */
+		assert_int_equal(is_table(selectors[i], true, 3), i < 2);
+	}
+	assert_false(is_table("\x0f\x01\x3f", false, 0)); /* INVLPG */
+	assert_false(is_table("\x0f\x01\xd0", false, 0)); /* XGETBV */
+	assert_false(is_table("\x0f\x00\x27", true, 0));  /* VERR */
+	assert_true(DECODE(&in, "\x0f\xc7\xf1", 64));
+	assert_true(insn_0f_is_random(&in, false) && !insn_0f_is_random(&in, true));
+	assert_true(DECODE(&in, "\x0f\xc7\xf9", 64));
+	assert_true(insn_0f_is_random(&in, true) && !insn_0f_is_random(&in, false));
+	assert_true(DECODE(&in, "\x0f\xc7\x31", 64)); /* VMPTRLD */
+	assert_false(insn_0f_is_random(&in, false));
+	assert_true(DECODE(&in, "\x0f\xc8\xf1", 64));
+	assert_false(insn_0f_is_random(&in, false));
+}
+
 static void merges(void **state)
 {
 	(void)state;
@@ -99,6 +137,7 @@ int main(void)
 		cmocka_unit_test(registers_and_widths),
 		cmocka_unit_test(prefixes),
 		cmocka_unit_test(too_short_or_another),
+		cmocka_unit_test(what_exits),
 		cmocka_unit_test(merges),
 	};
 

@@ -25,6 +25,7 @@ void test_table_registers(void);
 void test_ldtr(void);
 void test_tr(void);
 void test_selector_stores(void);
+void test_stale_code(void);
 
 /* exceptions.c */
 void test_exceptions(void);

@@ -240,6 +240,7 @@ void payload_main(void)
 	case_run("ldtr", test_ldtr);
 	case_run("tr", test_tr);
 	case_run("selector-stores", test_selector_stores);
+	case_run("stale-code", test_stale_code);
 	case_run("exceptions", test_exceptions);
 	case_run("software-exceptions", test_software_exceptions);
 	case_run("page-faults", test_page_faults);

@@ -189,3 +189,44 @@ void test_selector_stores(void)
 			 : "memory"),
 		     PF_VECTOR, 2);
 }
+
+static _Alignas(PAGE_SIZE) u64 pdpt[512], pd[512], pt[512];
+static _Alignas(PAGE_SIZE) u8 code[2][PAGE_SIZE];
+
+/** A page of code that another one takes the place of, without an INVLPG: the processor may go on
+ * by what it has cached. What is emulated by its bytes must neither be something else for it, nor
+ * exit for ever. */
+void test_stale_code(void)
+{
+	/* SGDT (RDI), or STR (RDI), or INVLPG (RDI), or none; JMP RSI. */
+	static const u8 sgdt_rdi[] = {0x0f, 0x01, 0x07, 0xff, 0xe6},
+			str_rdi[] = {0x0f, 0x00, 0x0f, 0xff, 0xe6},
+			invlpg_rdi[] = {0x0f, 0x01, 0x3f, 0xff, 0xe6},
+			nops[] = {0x90, 0x90, 0x90, 0xff, 0xe6};
+	static const u8 *const others[] = {str_rdi, invlpg_rdi, nops};
+	u64 *pml4 = (u64 *)(read_cr3() & PAGE_MASK);
+	const u64 window = BIT(39), bits = PTE_P | PTE_W | PTE_A;
+	struct pseudo p, untouched;
+
+	memset(&untouched, 0x5a, sizeof(untouched));
+	pdpt[0] = (u64)pd | PTE_P | PTE_W;
+	pd[0] = (u64)pt | PTE_P | PTE_W;
+	pml4[1] = (u64)pdpt | PTE_P | PTE_W;
+	memcpy(code[0], sgdt_rdi, sizeof(sgdt_rdi));
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		memcpy(code[1], others[i], sizeof(nops));
+		for (unsigned page = 0; page < 2; page++) {
+			*(volatile u64 *)pt = (u64)code[page] | bits;
+			if (!page)
+				write_cr3(read_cr3());
+			p = untouched;
+			__asm__ volatile("leaq 1f(%%rip), %%rsi\n\tjmp *%0\n1:" ::"r"(window),
+					 "D"(&p)
+					 : "rsi", "memory");
+		}
+		check((p.limit == sgdt().limit && p.base == sgdt().base) ||
+			      ((p.limit == str() || p.limit == untouched.limit) &&
+			       p.base == untouched.base),
+		      "%lx, %x", (unsigned long)p.base, p.limit);
+	}
+}

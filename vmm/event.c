@@ -101,7 +101,7 @@ void event_debug(struct vcpu *v, u64 causes)
 	write_dr6(s.dr6);
 	vmcs_writel(GUEST_DR7, s.dr7);
 	vmcs_write64(GUEST_IA32_DEBUGCTL, s.debugctl);
-	vcpu_pend_blocked_step(v); /* without BTF there is more to be pending */
+	vcpu_pend_blocked_step(v); /* now that BTF is 0 */
 	event_exception(v, DB_VECTOR);
 }
 

@@ -144,8 +144,11 @@ void vcpu_pend_single_step(void)
 
 void vcpu_pend_blocked_step(struct vcpu *v)
 {
-	if ((vcpu_rflags(v) & X86_EFLAGS_TF) && (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
-						 (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+	if (!(vcpu_rflags(v) & X86_EFLAGS_TF))
+		return;
+	if ((vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
+	     (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) ||
+	    vmcs_read32(GUEST_ACTIVITY_STATE) == ACTIVITY_HLT)
 		vcpu_pend_single_step();
 }
 

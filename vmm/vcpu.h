@@ -197,9 +197,9 @@ const struct walk_regs *vcpu_own_walk_regs(struct vcpu *v);
  *  for traps on branches only. */
 void vcpu_pend_single_step(void);
 
-/** For an exit of an exception: with RFLAGS.TF and blocking by STI or MOV SS, VM entry insists on a
- *  single-step trap to be pending, although the exit did not record it (SDM volume 3, section
- *  27.3.1.5 "Checks on Guest Non-Register State"; Xen's XSA-308). */
+/** The same where VM entry insists on it, although the exit did not record it: with RFLAGS.TF, and
+ *  blocking by STI or MOV SS, or in the HLT state (section 27.3.1.5; Xen's XSA-308). An exception
+ *  that is injected takes its place. */
 void vcpu_pend_blocked_step(struct vcpu *v);
 
 /** `info` is the qualification or interruption information of an exit for which bit 12 means that

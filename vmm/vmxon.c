@@ -112,8 +112,10 @@ static const char *bochs_virtual_delivery_lack(const struct machine *m)
 		return "without the VMX-preemption timer";
 	/* An exit in the middle of the delivery, as of a page fault on the guest's stack, comes
 	 * with the IDT-vectoring information of some event before it. */
-	if (m->controls.own_tables || m->exits.exceptions_on)
+	if (m->controls.own_tables)
 		return "where page faults exit";
+	if (m->exits.exceptions_on)
+		return "with exit+=exceptions=";
 	/* One that is recognized at VM entry does not wake a guest that halted. */
 	if (!(m->vmx.word[WORD_CPU1] & CPU1_HLT_EXITING))
 		return "where HLT does not exit";

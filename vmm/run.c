@@ -31,9 +31,6 @@ enum vmx_entry_result {
 };
 enum vmx_entry_result vmx_run(struct vcpu *v);
 
-/** Called by vmx_run() at every VM exit. True: enter again. */
-bool vmx_exited(struct vcpu *v);
-
 typedef enum exit_action (*exit_handler)(struct vcpu *v);
 
 #pragma GCC diagnostic push

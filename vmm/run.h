@@ -23,6 +23,10 @@ enum exit_action stop_impossible(struct vcpu *v, const char *why);
 	"a fault of this processor, or of the hypervisor that Tallyvisor runs under, if it does; " \
 	"please report it"
 
+/** Called by entry.asm at every VM exit: counts it, handles it, and makes the next entry ready.
+ * True: enter again. */
+bool vmx_exited(struct vcpu *v);
+
 /** Of exit reason 0 there is one more, for #PF: vmm/exits_pf.c. */
 enum exit_action handle_page_fault(struct vcpu *v);
 

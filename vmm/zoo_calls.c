@@ -16,9 +16,6 @@
 /* entry.asm */
 extern void vmx_zoo_exit(void);
 
-/** run.c */
-bool vmx_exited(struct vcpu *v);
-
 #define CALL_MASK (~0xffull)
 
 void zoo_init(struct vcpu *v)

@@ -11,6 +11,8 @@ import subprocess
 import pytest
 from conftest import BUILD
 
+from tallyvisor import trace
+
 pytestmark = pytest.mark.bochs
 
 EPT = dict(paging="ept", engine="bochs", timeout=400)
@@ -128,6 +130,13 @@ def test_long_output_and_the_other_numbering(run):
     assert re.search(r"^tallyvisor: VMX controls: pin [0-9a-f]{8}, ", got.serial, re.MULTILINE)
 
 
+def recorder(got, occasion):
+    """What the flight recorder held, whole."""
+    held, = trace.read((got.out / "serial.log").read_bytes().split(b"\n"))
+    assert held.problems == [] and held.occasion == occasion
+    return held
+
+
 def test_typed_commands_and_keys(terminal):
     user = terminal(**EPT)
     user.read_until("guest# ", 300)
@@ -141,6 +150,7 @@ def test_typed_commands_and_keys(terminal):
     user.read_until("vcpu 0:", 60)
     user.type(b"\x1dt")
     user.read_until("the last 32 exits", 60)
+    user.type(b"\x1dT")  # nothing to see
     user.type("echo still-$((40+3))\r")
     user.read_until("^still-43$", 60)
     user.type("echo gone > /tmp/file\r")
@@ -156,6 +166,8 @@ def test_typed_commands_and_keys(terminal):
     assert got.exit_code == 0 and "guest powered off" in got.verdict
     assert [run["outcome"] for run in got.stats["runs"]] == ["operator-reset", "poweroff"]
     assert rows(tables(got.serial, "key", OURS)[0])[10]
+    held = recorder(got, "key")
+    assert len(held.records) == 4096 and "trace begin" not in got.shown
 
 
 def test_the_operator_ends_it(terminal):
@@ -180,6 +192,9 @@ def test_other_endings(run, command, cmdline, outcome):
     if outcome == "triple-fault":
         assert re.search(r"^tallyvisor:   TRIPLE_FAULT +qual ", got.serial, re.MULTILINE)
         assert "vcpu 0:" in got.serial
+        held = recorder(got, "crash")
+        assert len(held.records) == 4096
+        assert held.records[-1].name == "TRIPLE_FAULT" and held.records[-1].open
 
 
 def test_time_out(run):
@@ -201,6 +216,9 @@ def test_panic_screen(run, kind, cause, symbol):
     assert "core_main+0x" in got.serial or kind == "stack"
     assert re.search(r"the last 16 exits, oldest first:\n(tallyvisor:   [A-Z_]+ +qual .*\n){16}",
                      got.serial)
+    held = recorder(got, "panic")
+    assert [one.number for one in held.records] == list(range(len(held.records)))
+    assert len(held.records) > 1000 and held.records[-1].open
     if kind == "stack":
         assert "guard page" in got.serial
     if kind == "fault":

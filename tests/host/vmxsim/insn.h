@@ -44,6 +44,7 @@ void fxrstor(const void *area);
 void xrstor(const void *area, u64 mask);
 void cli(void);
 void sti_hlt_cli(void);
+void sti_nop_cli(void);
 void raise_nmi(void);
 _Noreturn void halt_forever(void);
 void cpu_pause(void);

@@ -203,8 +203,19 @@ DEFINE_REGISTER(dr0, cpu.live.dr[0])
 DEFINE_REGISTER(dr1, cpu.live.dr[1])
 DEFINE_REGISTER(dr2, cpu.live.dr[2])
 DEFINE_REGISTER(dr3, cpu.live.dr[3])
-DEFINE_REGISTER(dr6, cpu.live.dr[6])
 DEFINE_REGISTER(dr7, cpu.live.dr[7])
+
+u64 read_dr6(void)
+{
+	return cpu.live.dr[6];
+}
+
+/** Figure 18-1: bits that are fixed. RTM and BLD can be written where they exist, as here. */
+void write_dr6(u64 value)
+{
+	assert_false(value >> 32);
+	cpu.live.dr[6] = (value & ~BIT(12)) | 0xfffe07f0;
+}
 
 void xsetbv(u32 index, u64 v)
 {
@@ -250,6 +261,11 @@ void sti_hlt_cli(void)
 
 	cpu.tsc += cpu.x2apic[X2APIC_TMICT];
 	trap(&f);
+}
+
+/** Nothing is ever pending between an exit and the next entry. */
+void sti_nop_cli(void)
+{
 }
 
 void raise_nmi(void)

@@ -66,7 +66,7 @@ def watch(argv: list[str]) -> tuple[int, str]:
             raise
 
 
-def judge(status: int, tables: list[results.Table], out: Path) -> int:
+def judge(status: int, mode: paging.Paging, tables: list[results.Table], out: Path) -> int:
     """Say how it went; the exit status."""
     whole = [one for one in tables if one.sum]
     failed = [line for one in tables for line in one.failures]
@@ -75,6 +75,9 @@ def judge(status: int, tables: list[results.Table], out: Path) -> int:
     for one in whole:
         say(f"paging={one.mode}: {one.sum[0]} reasons raised and as they should be, "
             f"{one.sum[1]} not, {one.sum[2]} cannot be raised here")
+    for word in mode.compared:
+        if word not in [one.mode for one in whole]:
+            say(f"paging={word}: not on this processor")
     return EXIT_FAILED if failed else 0
 
 
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     need_file("the payload: run make zoo", str(kernel))
     out = Path(args.out or Path(args.build) / "zoo")
     status, text = watch(command(args, kernel, out))
-    status = judge(status, results.parse(text), out)
+    status = judge(status, mode, results.parse(text), out)
     say(f"{'passed' if status == 0 else 'FAILED: see the lines above'}; "
         f"{time.monotonic() - started:.0f} s; {out}/serial.log has it all; docs/zoo.md explains it")
     return status

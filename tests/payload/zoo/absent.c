@@ -42,17 +42,29 @@ static void is_undefined(const char *name, struct code code, enum exit_reason nr
 		is_undefined(#name, code, EXIT_REASON_##name);                                     \
 	}
 
+/** ENCLS, which is #UD. */
 NO_INSTRUCTION(ENCLS, code_encls)
+/** ENCLV, which is #UD. */
 NO_INSTRUCTION(ENCLV, code_enclv)
+/** PCONFIG, which is #UD. */
 NO_INSTRUCTION(PCONFIG, code_pconfig)
+/** UMWAIT, which is #UD. */
 NO_INSTRUCTION(UMWAIT, code_umwait)
+/** TPAUSE, which is #UD. */
 NO_INSTRUCTION(TPAUSE, code_tpause)
+/** LOADIWKEY, which is #UD. */
 NO_INSTRUCTION(LOADIWKEY, code_loadiwkey)
+/** ENQCMD, which is #UD. */
 NO_INSTRUCTION(ENQCMD_PASID, code_enqcmd)
+/** ENQCMDS, which is #UD. */
 NO_INSTRUCTION(ENQCMDS_PASID, code_enqcmds)
+/** RDMSRLIST, which is #UD. */
 NO_INSTRUCTION(RDMSRLIST, code_rdmsrlist)
+/** WRMSRLIST, which is #UD. */
 NO_INSTRUCTION(WRMSRLIST, code_wrmsrlist)
+/** URDMSR, which is #UD. */
 NO_INSTRUCTION(URDMSR, code_urdmsr)
+/** UWRMSR, which is #UD. */
 NO_INSTRUCTION(UWRMSR, code_uwrmsr)
 
 /** These would need no control: the processor has not the instruction. */
@@ -64,9 +76,13 @@ NO_INSTRUCTION(UWRMSR, code_uwrmsr)
 		not_here("no " what " in this processor; #UD");                                    \
 	}
 
+/** SEAMCALL, which is #UD. */
 NEWER_INSTRUCTION(SEAMCALL, code_seamcall, "TDX")
+/** TDCALL, which is #UD. */
 NEWER_INSTRUCTION(TDCALL, code_tdcall, "TDX")
+/** RDMSR with an immediate, which is #UD. */
 NEWER_INSTRUCTION(RDMSR_IMM, code_rdmsr_imm, "MSR_IMM")
+/** WRMSRNS with an immediate, which is #UD. */
 NEWER_INSTRUCTION(WRMSRNS_IMM, code_wrmsrns_imm, "MSR_IMM")
 
 /** Nothing to execute. */
@@ -78,31 +94,37 @@ static void is_never_asked_for(enum exit_reason nr)
 		not_here("no control for it in this processor");
 }
 
+/** Nothing: the control is off. */
 void zoo_BUS_LOCK(void)
 {
 	is_never_asked_for(EXIT_REASON_BUS_LOCK);
 }
 
+/** Nothing: the control is off. */
 void zoo_NOTIFY(void)
 {
 	is_never_asked_for(EXIT_REASON_NOTIFY);
 }
 
+/** Nothing: the only processor is running. */
 void zoo_SIPI(void)
 {
 	not_here("needs several processors");
 }
 
+/** Nothing: it is for an SMM monitor. */
 void zoo_IO_SMI(void)
 {
 	not_here("only in SMM with dual-monitor treatment");
 }
 
+/** Nothing: it is for an SMM monitor. */
 void zoo_OTHER_SMI(void)
 {
 	not_here("only in SMM with dual-monitor treatment");
 }
 
+/** Nothing: nobody here can order a machine check. */
 void zoo_ENTRY_FAIL_MACHINE_CHECK(void)
 {
 	not_here("needs a machine check during VM entry");

@@ -37,8 +37,7 @@ static u32 plain_access(void)
 	return on_shadow() ? EXIT_REASON_EXCEPTION_NMI : EXIT_REASON_EPT_VIOLATION;
 }
 
-/** The version register may be read without an exit only with APIC-register virtualization, the
- * timer's current count never. */
+/** Reads of the APIC timer's count, which no control spares, and writes of the version register. */
 void zoo_APIC_ACCESS(void)
 {
 	const bool registers = control_is_on(WORD_CPU2, CPU2_APIC_REGISTER_VIRT);
@@ -55,7 +54,8 @@ void zoo_APIC_ACCESS(void)
 		not_here("no APIC-access page here");
 }
 
-/** A write that the processor has done already: the exit is behind it. */
+/** Writes of the SVR and of an LVT entry: the processor has done them already, and the exit is
+ * behind. */
 void zoo_APIC_WRITE(void)
 {
 	const bool registers = apic_access() && control_is_on(WORD_CPU2, CPU2_APIC_REGISTER_VIRT);
@@ -83,7 +83,7 @@ static void take(struct trap_frame *f)
 	ended++;
 }
 
-/** An interrupt of a class below CR8 waits; CR8 is lowered. */
+/** CR8 is lowered below the class of an interrupt that waits. */
 void zoo_TPR_BELOW_THRESHOLD(void)
 {
 	const bool shadow = control_is_on(WORD_CPU1, CPU1_TPR_SHADOW), by_itself = delivers();

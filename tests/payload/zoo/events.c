@@ -51,6 +51,8 @@ static void page_faults(void)
 	invlpg(WINDOW);
 }
 
+/** A single step, INT1, an unaligned access with RFLAGS.AC; on page tables of the hypervisor's, the
+ *  first access to a page; by VMCALL, an NMI of the machine's. */
 void zoo_EXCEPTION_NMI(void)
 {
 	raises("#DB, #AC, %san NMI; not #UD, #DE, #BP", on_shadow() ? "#PF, " : "");
@@ -70,7 +72,8 @@ void zoo_EXCEPTION_NMI(void)
 		      [EXIT_REASON_EXCEPTION_NMI] = 1);
 }
 
-/** It is the hypervisor's: the guest sees nothing of it, though its interrupts are on. */
+/** An interrupt of the machine's, by VMCALL. It is the hypervisor's: the guest sees nothing of it,
+ *  though its interrupts are on. */
 void zoo_EXTERNAL_INTERRUPT(void)
 {
 	bool there;
@@ -95,16 +98,21 @@ void zoo_EXTERNAL_INTERRUPT(void)
 			EXITS(text, [EXIT_REASON_VMCALL] = 1, [EXIT_REASON_##name] = 1);           \
 	}
 
+/** An INIT signal of the machine's, by VMCALL. */
 BY_ITSELF(INIT_SIGNAL, ZOO_EVENT_INIT, "an INIT signal of the machine's", NULL)
+/** An entry with bit 1 of RFLAGS 0 in the guest-state area, by VMCALL. */
 BY_ITSELF(ENTRY_FAIL_GUEST_STATE, ZOO_EVENT_GUEST_STATE, "RFLAGS bit 1 is 0 at an entry", NULL)
+/** An entry with IA32_FS_BASE in the MSR-load area, by VMCALL. */
 BY_ITSELF(ENTRY_FAIL_MSR_LOADING, ZOO_EVENT_MSR_LOADING, "IA32_FS_BASE in the MSR-load area", NULL)
+/** The pending exit is injected at an entry, by VMCALL. */
 BY_ITSELF(MONITOR_TRAP_FLAG, ZOO_EVENT_MTF, "injected, pending at an entry",
 	  "no monitor trap flag in this processor")
+/** An entry with the timer at 0, by VMCALL. */
 BY_ITSELF(PREEMPTION_TIMER, ZOO_EVENT_TIMER, "its value at an entry is 0",
 	  "no VMX-preemption timer in this processor")
 
-/** No gate for #UD, none for #GP, none for #DF. The guest goes on where it has asked for, with the
- *  registers that it had. */
+/** UD2 without an IDT: no gate for #UD, none for #GP, none for #DF. The guest goes on where it has
+ *  asked for by VMCALL, with the registers that it had. */
 void zoo_TRIPLE_FAULT(void)
 {
 	struct {
@@ -167,7 +175,7 @@ static void pic_init(u8 base, u8 mask)
 	}
 }
 
-/** Interrupts of the 8259s are injected in every configuration. */
+/** An interrupt of the 8259s, which is injected in every configuration, waits for STI. */
 void zoo_INTERRUPT_WINDOW(void)
 {
 	u64 want;
@@ -210,6 +218,7 @@ static void on_nmi(struct trap_frame *f)
 	      (unsigned long)taken.rip);
 }
 
+/** An NMI that another one's handler sends to its own processor waits for the handler's IRET. */
 void zoo_NMI_WINDOW(void)
 {
 	raises("an NMI waits for the IRET of another");

@@ -43,6 +43,7 @@ static void without(enum exit_switch x, struct shot s)
 	shoot(&s);
 }
 
+/** CPUID in every ring and mode: of the hypervisor's own leaf, and of leaf 0. */
 void zoo_CPUID(void)
 {
 	raises("rings 0 and 3 and all modes");
@@ -53,6 +54,8 @@ void zoo_CPUID(void)
 	      .any = AX_DX | BIT(REG_RCX) | BIT(REG_RBX), .exit = EXIT_REASON_CPUID);
 }
 
+/** HLT in ring 0 with an interrupt pending behind STI, and with RFLAGS.TF: with interrupts off and
+ *  none pending, nobody would wake it. */
 void zoo_HLT(void)
 {
 	raises("behind STI, and with TF; ring 3: #GP first");
@@ -65,6 +68,7 @@ void zoo_HLT(void)
 	      .fault = GP_VECTOR);
 }
 
+/** INVD in ring 0 of every mode. */
 void zoo_INVD(void)
 {
 	raises("ring 0; ring 3: #GP first");
@@ -72,6 +76,7 @@ void zoo_INVD(void)
 	SHOOT("INVD", code_invd, IN_RING3 | IN(VIRTUAL8086), .exit = NO_EXIT, .fault = GP_VECTOR);
 }
 
+/** WBINVD in ring 0, with its control on and off. */
 void zoo_WBINVD(void)
 {
 	const struct shot s = {"WBINVD", code_wbinvd, IN_RING0, .exit = EXIT_REASON_WBINVD};
@@ -84,6 +89,7 @@ void zoo_WBINVD(void)
 	without(EXIT_SWITCH_WBINVD, s);
 }
 
+/** INVLPG in ring 0, of a canonical address and of another, with its control on and off. */
 void zoo_INVLPG(void)
 {
 	const struct shot s = {"INVLPG", code_invlpg, IN_RING0, .exit = EXIT_REASON_INVLPG,
@@ -99,6 +105,7 @@ void zoo_INVLPG(void)
 	without(EXIT_SWITCH_INVLPG, s);
 }
 
+/** INVPCID of all contexts; with a type that there is not; with an operand that is not present. */
 void zoo_INVPCID(void)
 {
 	static const u64 descriptor[2];
@@ -129,7 +136,7 @@ void zoo_INVPCID(void)
 	without(EXIT_SWITCH_INVLPG, s);
 }
 
-/** The guest has no counters, so that what exits is #GP. */
+/** RDPMC in ring 0. The guest has no counters, so that #GP comes of the exit. */
 void zoo_RDPMC(void)
 {
 	raises("ring 0; ring 3 with CR4.PCE=0: #GP first");
@@ -152,6 +159,7 @@ static void time_stamps(const char *what, struct code code, u32 exit, u32 any)
 	without(EXIT_SWITCH_RDTSC, s);
 }
 
+/** RDTSC in every ring, with its control on and off. */
 void zoo_RDTSC(void)
 {
 	raises("rings 0, 3; ring 3 with CR4.TSD: #GP first");
@@ -159,6 +167,7 @@ void zoo_RDTSC(void)
 		time_stamps("RDTSC", code_rdtsc, EXIT_REASON_RDTSC, AX_DX);
 }
 
+/** RDTSCP in every ring, with the control of RDTSC on and off. */
 void zoo_RDTSCP(void)
 {
 	raises("rings 0, 3; ring 3 with CR4.TSD: #GP first");
@@ -176,6 +185,7 @@ void zoo_RDTSCP(void)
 	      "RDTSCP: another IA32_TSC_AUX");
 }
 
+/** PAUSE in every ring, with its control on and off. */
 void zoo_PAUSE(void)
 {
 	const struct shot s = {"PAUSE", code_pause, IN_ALL, .exit = EXIT_REASON_PAUSE};
@@ -187,7 +197,7 @@ void zoo_PAUSE(void)
 	without(EXIT_SWITCH_PAUSE, s);
 }
 
-/** CPUID hides them: #UD comes of the exit. In ring 3 it comes before. */
+/** MONITOR in ring 0. CPUID hides it: #UD comes of the exit. In ring 3 it comes before. */
 void zoo_MONITOR(void)
 {
 	raises("ring 0, and #UD; ring 3: #UD first");
@@ -197,6 +207,7 @@ void zoo_MONITOR(void)
 	      .in = {[REG_RCX] = VALUE(0), [REG_RDX] = VALUE(0)});
 }
 
+/** MWAIT in ring 0. CPUID hides it: #UD comes of the exit. In ring 3 it comes before. */
 void zoo_MWAIT(void)
 {
 	raises("ring 0, and #UD; ring 3: #UD first");
@@ -214,6 +225,7 @@ static u64 xgetbv(void)
 	return (u64)high << 32 | low;
 }
 
+/** XSETBV in ring 0 with CR4.OSXSAVE=1: of a good XCR0, of a bad one, and of XCR1. */
 void zoo_XSETBV(void)
 {
 	const u64 cr4 = read_cr4();
@@ -260,6 +272,7 @@ static void random_number(const char *what, struct code code, enum exit_switch x
 	without(x, s);
 }
 
+/** RDRAND of 32 and 16 bits in every ring, with its control on and off. */
 void zoo_RDRAND(void)
 {
 	raises("rings 0 and 3, compatibility mode");
@@ -272,6 +285,7 @@ void zoo_RDRAND(void)
 	random_number("RDRAND of 16 bits", code_rdrand_16, EXIT_SWITCH_RDRAND, EXIT_REASON_RDRAND);
 }
 
+/** RDSEED in every ring, with its control on and off. */
 void zoo_RDSEED(void)
 {
 	raises("rings 0 and 3, compatibility mode");
@@ -283,6 +297,7 @@ void zoo_RDSEED(void)
 	random_number("RDSEED", code_rdseed, EXIT_SWITCH_RDSEED, EXIT_REASON_RDSEED);
 }
 
+/** RSM outside SMM, which is #UD and no exit. */
 void zoo_RSM(void)
 {
 	SHOOT("RSM outside SMM", code_rsm, IN_ALL, .exit = NO_EXIT, .fault = UD_VECTOR);

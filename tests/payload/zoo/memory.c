@@ -49,6 +49,8 @@ static void guarded_device(u32 exit)
 	invlpg(WINDOW + PAGE_SIZE);
 }
 
+/** Reads and writes of the I/O APIC's registers, where no memory is, in every ring. The faults of
+ * the guest's own page tables come first. */
 void zoo_EPT_VIOLATION(void)
 {
 	raises("a device read and written, rings 0 and 3");
@@ -63,6 +65,7 @@ void zoo_EPT_VIOLATION(void)
 
 static _Alignas(PAGE_SIZE) volatile u32 page[1024];
 
+/** A read of a page whose EPT entry allows writes and no reads, by VMCALL. */
 void zoo_EPT_MISCONFIG(void)
 {
 	u32 got;
@@ -77,6 +80,7 @@ void zoo_EPT_MISCONFIG(void)
 	check(got == 0xfeedbee5, "the page has %x", got);
 }
 
+/** A write to a page that is not dirty while the page-modification log is full, by VMCALL. */
 void zoo_PML_FULL(void)
 {
 	raises("a write to a clean page, the log is full");
@@ -89,6 +93,7 @@ void zoo_PML_FULL(void)
 	check(page[6] == 2, "the page has %x", page[6]);
 }
 
+/** A write to a page with sub-page permissions and no table of them, by VMCALL. */
 void zoo_SPP_EVENT(void)
 {
 	raises("a write to a page without a table of its own");

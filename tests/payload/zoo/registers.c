@@ -68,7 +68,8 @@ static void cr3_and_cr8(void)
 	}
 }
 
-/** CR0.NW and CR4.VMXE are the hypervisor's in every mode, CR0.TS in none. */
+/** MOV to and from CR0, CR3, CR4 and CR8, CLTS, LMSW and SMSW. CR0.CD and CR4.VMXE are the
+ *  hypervisor's in every mode, CR0.TS in none. */
 void zoo_CR_ACCESS(void)
 {
 	const u64 cr0 = read_cr0(), cr4 = read_cr4();
@@ -111,7 +112,8 @@ void zoo_CR_ACCESS(void)
 	cr3_and_cr8();
 }
 
-/** The exit comes before the faults of privilege, CR4.DE and DR7.GD (section 26.1.3). */
+/** MOV to and from debug registers in rings 0 and 3: the exit comes before the faults of privilege
+ *  and of CR4.DE (section 26.1.3). */
 void zoo_DR_ACCESS(void)
 {
 	const u64 cr4 = read_cr4();
@@ -144,7 +146,8 @@ void zoo_DR_ACCESS(void)
 
 #define PORT [REG_RDX] = VALUE(PORT_SCRATCH)
 
-/** Ports of the hypervisor's devices. By IOPL and the TSS's bitmap #GP comes before the exit. */
+/** IN, OUT, INS and OUTS of ports of the hypervisor's devices, in every ring and mode. By IOPL and
+ *  the TSS's bitmap #GP comes before the exit. */
 void zoo_IO_INSTRUCTION(void)
 {
 	static u8 bytes[4] = {0x5a, 0xa5, 0x3c, 0xc3};
@@ -190,6 +193,7 @@ void zoo_IO_INSTRUCTION(void)
 	      .in = {PORT, [REG_RSI] = VALUE(NOT_PRESENT)});
 }
 
+/** RDMSR of a virtual MSR, of one that there is not, and of one that the bitmap spares. */
 void zoo_RDMSR(void)
 {
 	const u64 star = rdmsr(MSR_STAR);
@@ -213,6 +217,8 @@ void zoo_RDMSR(void)
 
 #define APIC_BASE [REG_RCX] = VALUE(MSR_APIC_BASE)
 
+/** WRMSR of a virtual MSR, of a reserved bit, of an MSR that there is not; with exit+=msr=all of
+ * another. */
 void zoo_WRMSR(void)
 {
 	const u64 base = rdmsr(MSR_APIC_BASE), star = rdmsr(MSR_STAR);

@@ -47,12 +47,14 @@ static void supervisor_state(const char *what, struct code code, u32 exit, bool 
 	write_cr4(cr4);
 }
 
+/** XSAVES with IA32_XSS not 0, by VMCALL: the guest's own IA32_XSS is 0, and then nothing exits. */
 void zoo_XSAVES(void)
 {
 	raises("with a bit of IA32_XSS; ring 3: #GP first");
 	supervisor_state("XSAVES", code_xsaves, EXIT_REASON_XSAVES, false);
 }
 
+/** XRSTORS with IA32_XSS not 0, by VMCALL, of what XSAVES has saved. */
 void zoo_XRSTORS(void)
 {
 	raises("with a bit of IA32_XSS; ring 3: #GP first");

@@ -44,6 +44,7 @@ static void fire_tables(u32 exit)
 	SHOOT("LIDT", code_lidt, IN_RING3, .exit = NO_EXIT, .fault = GP_VECTOR, AT(&idtr));
 }
 
+/** SGDT, SIDT, LGDT and LIDT, also of operands that fault, with the control on and off. */
 void zoo_GDTR_IDTR_ACCESS(void)
 {
 	raises("SGDT, SIDT, LGDT, LIDT; ring 3: #GP first");
@@ -77,6 +78,7 @@ static void fire_segments(u32 exit)
 	SHOOT("LTR", code_ltr, IN_RING3, .exit = NO_EXIT, .fault = GP_VECTOR, AT(tr));
 }
 
+/** SLDT, STR, LLDT and LTR, also of descriptors that fault, with the control on and off. */
 void zoo_LDTR_TR_ACCESS(void)
 {
 	raises("SLDT, STR, LLDT, LTR; ring 3: #GP first");

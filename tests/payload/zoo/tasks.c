@@ -11,6 +11,7 @@ static const struct {
 	u16 selector;
 } __attribute__((packed)) target = {0, TSS_OTHER};
 
+/** CALL to a TSS and IRET from it, outside IA-32e mode; there a JMP or CALL is #GP. */
 void zoo_TASK_SWITCH(void)
 {
 	struct exit_counts want, got;

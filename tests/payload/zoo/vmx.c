@@ -40,7 +40,7 @@ static void vmx_instruction(const char *what, struct code code, u32 exit, bool m
 		      .fault = UD_VECTOR, .in = {[REG_RAX] = VALUE(bad[i])});
 }
 
-/** A call that does nothing. */
+/** VMCALL in every ring and mode, of a call that does nothing (docs/zoo-calls.md). */
 void zoo_VMCALL(void)
 {
 	raises("rings 0 and 3 and all modes");
@@ -58,7 +58,8 @@ void zoo_VMCALL(void)
 		vmx_instruction(#name, code, EXIT_REASON_##name, memory);                          \
 	}
 
-/** Once in every mode: protected mode is as good as 64-bit mode, the others are not. */
+/** VMLAUNCH once in every ring and mode: protected mode is as good as 64-bit mode, in the others it
+ *  is #UD without an exit. */
 void zoo_VMLAUNCH(void)
 {
 	raises("rings 0 and 3 and all modes; some: #UD first");
@@ -69,13 +70,20 @@ void zoo_VMLAUNCH(void)
 	      .fault = UD_VECTOR);
 }
 
+/** VMRESUME in rings 0 and 3. */
 PLAIN_CASE(VMRESUME, code_vmresume, false)
+/** VMXOFF in rings 0 and 3. */
 PLAIN_CASE(VMXOFF, code_vmxoff, false)
+/** VMCLEAR in rings 0 and 3, also of an operand that would fault. */
 PLAIN_CASE(VMCLEAR, code_vmclear, true)
+/** VMPTRLD in rings 0 and 3, also of an operand that would fault. */
 PLAIN_CASE(VMPTRLD, code_vmptrld, true)
+/** VMPTRST in rings 0 and 3, also of an operand that would fault. */
 PLAIN_CASE(VMPTRST, code_vmptrst, true)
+/** VMXON in rings 0 and 3, also of an operand that would fault. */
 PLAIN_CASE(VMXON, code_vmxon, true)
 
+/** VMREAD to a register and to memory, in rings 0 and 3. */
 void zoo_VMREAD(void)
 {
 	raises(VMX_TEXT);
@@ -83,6 +91,7 @@ void zoo_VMREAD(void)
 	vmx_instruction("VMREAD to memory", code_vmread_memory, EXIT_REASON_VMREAD, true);
 }
 
+/** VMWRITE from a register and from memory, in rings 0 and 3. */
 void zoo_VMWRITE(void)
 {
 	raises(VMX_TEXT);
@@ -107,17 +116,20 @@ static void invalidation(const char *what, struct code code, u32 exit, u64 contr
 	not_here("no %s in this processor; #UD", lack);
 }
 
+/** INVEPT in rings 0 and 3, also of an operand that would fault. */
 void zoo_INVEPT(void)
 {
 	invalidation("INVEPT", code_invept, EXIT_REASON_INVEPT, CPU2_EPT);
 }
 
+/** INVVPID in rings 0 and 3, also of an operand that would fault. */
 void zoo_INVVPID(void)
 {
 	invalidation("INVVPID", code_invvpid, EXIT_REASON_INVVPID, CPU2_VPID);
 }
 
-/** Without the control #UD; with it, and no function enabled, an exit. */
+/** VMFUNC of function 0, with VM functions enabled by VMCALL and none of them: without, it is #UD.
+ */
 void zoo_VMFUNC(void)
 {
 	raises("function 0; without its control #UD");
@@ -133,7 +145,7 @@ void zoo_VMFUNC(void)
 	      .in = {[REG_RAX] = VALUE(0), [REG_RCX] = VALUE(0)});
 }
 
-/** #UD as long as CR4.SMXE is 0, and the guest cannot set that. */
+/** GETSEC with CR4.SMXE=1, by VMCALL: the guest cannot set it, and without it GETSEC is #UD. */
 void zoo_GETSEC(void)
 {
 	raises("with CR4.SMXE=1, leaf 0; #UD first with SMXE=0");

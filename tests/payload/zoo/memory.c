@@ -27,7 +27,7 @@ static void device(u32 exit)
 	/* 0x2a + 0x56 = 0x80: no carry out of the byte, one out of its half. */
 	SHOOT("a read and a write", code_add, IN(RING3), .exit = exit,
 	      .in = {[REG_RAX] = VALUE(at), [REG_RCX] = VALUE(0x56)}, .flags_written = FLAGS_OF_ADD,
-	      .flags_out = X86_EFLAGS_AF);
+	      .flags_out = X86_EFLAGS_AF, .ways = WAY(PLAIN));
 	SHOOT("a read again", code_load, IN(RING0), .exit = exit, .in = {[REG_RAX] = VALUE(at)},
 	      .out = {[REG_RCX] = VALUE(0x80)});
 }

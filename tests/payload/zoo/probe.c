@@ -351,8 +351,8 @@ static u64 ways_of(const struct shot *s, enum place p)
 {
 	if (s->ways)
 		return s->ways;
-	if (p == RING0 && s->exit != NO_EXIT && !s->fault)
-		return WAY(PLAIN) | WAY(BEHIND_STI) | WAY(STEPPED);
+	if (s->exit != NO_EXIT && !s->fault && !legacy(p))
+		return WAY(PLAIN) | WAY(STEPPED) | (p == RING0 ? WAY(BEHIND_STI) : 0);
 	return WAY(PLAIN);
 }
 

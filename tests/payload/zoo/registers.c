@@ -88,7 +88,8 @@ void zoo_CR_ACCESS(void)
 	SHOOT("MOV to CR0 with NW and no CD", code_to_cr0, IN(RING0), .exit = EXIT_REASON_CR_ACCESS,
 	      .fault = GP_VECTOR, .in = {[REG_RAX] = VALUE(cr0 | X86_CR0_NW)});
 	SHOOT("MOV to CR0 in compatibility mode", code_to_cr0_32, IN(COMPAT0),
-	      .exit = EXIT_REASON_CR_ACCESS, .in = {[REG_RAX] = VALUE(cr0 | X86_CR0_CD)});
+	      .exit = EXIT_REASON_CR_ACCESS, .in = {[REG_RAX] = VALUE(cr0 | X86_CR0_CD)},
+	      .ways = WAY(PLAIN));
 	check(read_cr0() == (cr0 | X86_CR0_CD), "CR0 is %lx", (unsigned long)read_cr0());
 	write_cr0(cr0);
 	SHOOT("MOV to CR4 with VMXE", code_to_cr4, IN(RING0), .exit = EXIT_REASON_CR_ACCESS,

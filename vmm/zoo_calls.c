@@ -211,11 +211,14 @@ static void keep_quiet(struct vcpu *v)
 		return;
 	}
 	v->deadline = z->quiet_until;
-	if (v->timer_shift == NO_PREEMPTION_TIMER)
+	if (v->timer_shift == NO_PREEMPTION_TIMER) {
 		host_timer_arm(v->deadline);
-	else
+		/* Its interrupt may be pending already: run.c had armed it for something soon. */
+		sti_nop_cli();
+	} else {
 		vmcs_write32(VMX_PREEMPTION_TIMER_VALUE,
 			     (u32)((v->deadline - now) >> v->timer_shift) + 2);
+	}
 }
 
 bool zoo_exited(struct vcpu *v)

@@ -48,5 +48,6 @@ help:
 	@echo "make test-nested Tallyvisor in QEMU with KVM, on an emulated processor (docs/nested.md)"
 	@echo "make fuzz        fuzzers, FUZZ_TIME=20 seconds each"
 	@echo "make mmu-oracle  the shadow MMU against the architecture, OPS=10000000 SEED=1"
-	@echo "make check       which room includes which; formatting"
+	@echo "make check       which room includes which; formatting; generated pages"
+	@echo "make docs        docs/exits.md, from the sources"
 	@echo "make clean"

@@ -21,7 +21,13 @@ test:
 .PHONY: check
 check:
 	@python3 tools/check_layers.py
+	@python3 -B tools/exits_page.py --check && echo "docs/exits.md: as the sources say"
 	@$(CLANG_FORMAT) --dry-run -Werror $(C_FILES) && echo "format: clean"
+
+# What is generated of the documentation.
+.PHONY: docs
+docs:
+	python3 -B tools/exits_page.py
 
 # Two rounds: what starts no emulator runs in one process, for some of it sends signals to itself and
 # wants the main thread, which a worker of xdist's may be without; then the emulators, two at a time.

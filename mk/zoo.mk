@@ -11,10 +11,11 @@ zoo:
 	@$(MAKE) --no-print-directory all $(BUILD)/payload/zoo.elf
 	@PYTHONPATH=tools python3 -B -m zoo --build "$(BUILD)" $(ZOO_OPTIONS)
 
-# What the tests expect of the zoo (tests/boot/zoo_expected.json), and docs/zoo.md's tables, as the
+# What the tests expect of the zoo (tests/boot/zoo_expected.json), and docs/testing.md's tables, as the
 # emulated processors show it now: to be read with care before it is committed.
 .PHONY: zoo-expected
 zoo-expected: all $(BUILD)/payload/zoo.elf
 	ZOO_UPDATE=1 BUILD=$(abspath $(BUILD)) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider \
 		tests/boot/test_zoo.py -k every_model
 	PYTHONPATH=tools python3 -B -m zoo.page
+	python3 -B tools/exits_page.py

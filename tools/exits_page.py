@@ -107,7 +107,7 @@ def reasons() -> list[Reason]:
 
 def comment_before(text: str, where: int) -> str:
     """The comment that ends right before this place, as one line; empty if there is none."""
-    match = re.search(r"/\*\*((?:(?!\*/).)*)\*/\n$", text[:where], re.DOTALL)
+    match = re.search(r"/\*\*((?:(?!\*/).)*)\*/\n\Z", text[:where], re.DOTALL)
     if not match:
         return ""
     return " ".join(line.strip().removeprefix("*").strip()
@@ -122,11 +122,18 @@ def described(directory: Path, signature: str) -> dict[str, tuple[str, str]]:
         text = path.read_text()
         for match in re.finditer(signature, text, re.MULTILINE):
             comment = comment_before(text, match.start())
-            if not comment:
-                raise PageError(f"{path.relative_to(ROOT)}: {match[1]}() has no comment, which "
-                                "would be its text in docs/exits.md")
-            found[match[1]] = (comment, str(path.relative_to(ROOT)))
+            found.setdefault(match[1], (comment, str(path.relative_to(ROOT))))
     return found
+
+
+def the_one(found: dict[str, tuple[str, str]], key: str, name: str) -> tuple[str, str]:
+    """What is needed of it: that it is there, and has a comment."""
+    if key not in found:
+        raise PageError(f"there is no {name}")
+    if not found[key][0]:
+        raise PageError(f"{found[key][1]}: {name} has no comment, which would be its text in "
+                        "docs/exits.md")
+    return found[key]
 
 
 def markdown(text: str) -> str:
@@ -145,33 +152,43 @@ Places = dict[str, list[str]]
 class Case:
     """What the zoo does about a reason, and what came of it."""
 
+    text: str
     file: str
-    raised: dict[str, Places]  # how: where
+    raised: Places  # where
     absent: dict[str, Places]  # why not: where
+    simulated: dict[str, int]  # tests on a simulated processor: how many in which file
 
 
-def case_files() -> dict[str, str]:
-    """The file of each case: a function zoo_NAME(), or a macro that makes one."""
-    found = {}
-    for path in sorted((ROOT / "tests" / "payload" / "zoo").glob("*.c")):
-        for name in re.findall(r"^(?:[A-Z_]+\(|void zoo_)([A-Z][A-Z0-9_]+)[,(]", path.read_text(),
-                               re.MULTILINE):
-            found.setdefault(name, str(path.relative_to(ROOT)))
+def simulated(rows: list[Reason]) -> dict[int, dict[str, int]]:
+    """The tests of handlers on a simulated processor: for each reason, how many in which file."""
+    numbers = {f"EXIT_REASON_{reason.name}": reason.nr for reason in rows}
+    found: dict[int, dict[str, int]] = {reason.nr: {} for reason in rows}
+    for path in sorted((ROOT / "tests" / "host" / "exits").glob("*.c")):
+        for listed in re.findall(r"^\tEXIT_TEST\((.*?)\),$", path.read_text(),
+                                 re.MULTILINE | re.DOTALL):
+            listed = re.sub(r'"[^"]*"', "", listed)
+            for word in set(re.findall(r"\b(EXIT_REASON_\w+|\d+)\b", listed)):
+                files = found.get(int(word) if word.isdecimal() else numbers.get(word))
+                if files is not None:  # else it is none that the SDM defines
+                    name = str(path.relative_to(ROOT))
+                    files[name] = files.get(name, 0) + 1
     return found
 
 
 def zoo_cases(rows: list[Reason]) -> dict[int, Case]:
-    files, whole = case_files(), results.expected()
+    # A function, or a macro that makes one.
+    texts = described(ROOT / "tests" / "payload" / "zoo",
+                      r"^(?:void zoo_|(?!EXIT_)[A-Z_]+\()([A-Z][A-Z0-9_]+)(?=\(void\)|,)")
+    whole, on_host = results.expected(), simulated(rows)
     cases = {}
     for reason in rows:
-        if reason.name not in files:
-            raise PageError(f"no case zoo_{reason.name}() in tests/payload/zoo/")
-        said: dict[str, dict[str, Places]] = {results.PASS: {}, results.ABSENT: {}}
+        text, file = the_one(texts, reason.name, f"case zoo_{reason.name}()")
+        case = cases[reason.nr] = Case(text, file, {}, {}, on_host[reason.nr])
         for model, modes in whole.items():
             for mode, outcomes in modes.items():
-                word, _, text = outcomes[str(reason.nr)].partition(" ")
-                said[word].setdefault(text, {}).setdefault(model, []).append(mode)
-        cases[reason.nr] = Case(files[reason.name], said[results.PASS], said[results.ABSENT])
+                word, _, why = outcomes[str(reason.nr)].partition(" ")
+                places = case.raised if word == results.PASS else case.absent.setdefault(why, {})
+                places.setdefault(model, []).append(mode)
     return cases
 
 
@@ -200,10 +217,8 @@ def where(found: Places) -> str:
 
 def seen(case: Case) -> str:
     """For the table: on how many models, and in which modes."""
-    found = [(model, mode) for places in case.raised.values()
-             for model, modes in places.items() for mode in modes]
-    modes = [mode for mode in ("ept", "shadow") if mode in {mode for _, mode in found}]
-    return f"{len({model for model, _ in found})}: {', '.join(modes)}" if found else "-"
+    modes = {mode for modes in case.raised.values() for mode in modes}
+    return f"{len(case.raised)}: {', '.join(sorted(modes))}" if modes else "-"
 
 
 def table(rows: list[Reason], cases: dict[int, Case]) -> list[str]:
@@ -214,8 +229,14 @@ def table(rows: list[Reason], cases: dict[int, Case]) -> list[str]:
     return lines
 
 
-def zoo_lines(said: dict[str, Places], verb: str) -> list[str]:
-    return [f"* {verb}: {text or '?'} ({where(found)})" for text, found in said.items()]
+def zoo_lines(case: Case) -> list[str]:
+    lines = [f"* seen: {where(case.raised)}"] if case.raised else []
+    lines += [f"* not raised: {why} ({where(found)})" for why, found in case.absent.items()]
+    tests = ", ".join(f"{count} in [{Path(file).name}](../{file})"
+                      for file, count in case.simulated.items())
+    if not tests:
+        raise PageError(f"no test in tests/host/exits/ raises it: {case.file}: {case.text}")
+    return lines + [f"* tests on a simulated processor ([testing.md](testing.md)): {tests}"]
 
 
 def controlled(reason: Reason) -> str:
@@ -227,7 +248,7 @@ def controlled(reason: Reason) -> str:
 
 
 def section(reason: Reason, handlers: dict, case: Case, first: dict[str, Reason]) -> list[str]:
-    text, file = handlers[reason.handler]
+    text, file = the_one(handlers, reason.handler, f"handle_{reason.handler}()")
     code = f"[`handle_{reason.handler}()`](../{file})"
     same = first.setdefault(reason.handler, reason)
     if same is reason:
@@ -237,16 +258,13 @@ def section(reason: Reason, handlers: dict, case: Case, first: dict[str, Reason]
     return [f"### {reason.nr} {reason.name}", "",
             f"{markdown(reason.cause[0].upper() + reason.cause[1:])}. {controlled(reason)}", "",
             does, "",
-            f"In the zoo ([{Path(case.file).name}](../{case.file})):", "",
-            *zoo_lines(case.raised, "raised"), *zoo_lines(case.absent, "not raised"), ""]
+            f"In the zoo ([{Path(case.file).name}](../{case.file})): {markdown(case.text)}", "",
+            *zoo_lines(case), ""]
 
 
 def page() -> str:
     rows = reasons()
     handlers = described(ROOT / "vmm", r"^enum exit_action handle_(\w+)\(struct vcpu \*v\)\n\{")
-    for reason in rows:
-        if reason.handler not in handlers:
-            raise PageError(f"no handle_{reason.handler}() in vmm/")
     cases = zoo_cases(rows)
     first: dict[str, Reason] = {}
     sections = [line for reason in rows

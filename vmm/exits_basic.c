@@ -160,6 +160,19 @@ static enum exit_action entry_failed(struct vcpu *v)
 	return EXIT_STOP;
 }
 
+/** Has the guest ordered this failure? Another one, as of a machine check, may have come before. */
+static bool failed_as_ordered(const struct vcpu *v)
+{
+	switch (vcpu_exit_reason(v)) {
+	case ENTRY_FAILED(EXIT_REASON_ENTRY_FAIL_GUEST_STATE):
+		return zoo_ordered(v, ZOO_EVENT_GUEST_STATE);
+	case ENTRY_FAILED(EXIT_REASON_ENTRY_FAIL_MSR_LOADING):
+		return zoo_ordered(v, ZOO_EVENT_MSR_LOADING);
+	default:
+		return false;
+	}
+}
+
 /** Bit 31 of the exit reason is 1: the guest never ran. The checks on the guest state or the
  *  loading of MSRs failed, which is a fault of this program and ends the run by name; or a machine
  *  check came, which ends it all (section 27.8). Without bit 31, or with any other, there is no
@@ -169,7 +182,7 @@ enum exit_action handle_entry_failure(struct vcpu *v)
 {
 	const u64 qual = vcpu_qual(v);
 
-	if (zoo_ordered(v, ZOO_EVENT_GUEST_STATE) || zoo_ordered(v, ZOO_EVENT_MSR_LOADING)) {
+	if (failed_as_ordered(v)) {
 		zoo_entry_failed(v);
 		return EXIT_RETRY;
 	}

@@ -16,8 +16,11 @@
 /** The only interrupt vector that the host itself uses: its local APIC's timer. */
 #define HOST_TIMER_VECTOR 0xef
 
-/** What a guest orders with zoo=1; vmm/zoo_signals.c sees to it that it is not one too many. */
-#define HOST_ZOO_VECTOR 0xee
+/** What a guest orders with zoo=1; vmm/zoo_signals.c sees to it that it is not one too many. Of a
+ *  higher priority class than the timer's, whose interrupt in service would hold it back beyond the
+ *  exit that it was ordered for (SDM volume 3, section 11.8.3 "Interrupt, Task, and Processor
+ *  Priority"). */
+#define HOST_ZOO_VECTOR 0xfe
 #define HOST_SPURIOUS_VECTOR 0xff
 
 struct tss {

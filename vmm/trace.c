@@ -134,14 +134,17 @@ void trace_ring_full(struct vcpu *v)
 /** How many exits there were, for whoever wants to know whether he has got all of them. */
 static void say_totals(const struct machine *m, const struct exit_stats *s)
 {
-	char title[12];
+	char title[12], number[12];
 	struct counts_text t;
 
 	fmt_snprintf(title, sizeof(title), "%u", m->run);
 	counts_begin(&t, "trace totals", title, &wire);
 	for (u32 nr = 0; nr < NR_EXIT_REASONS; nr++) {
+		const char *name = exit_reason_name(nr);
+
+		fmt_snprintf(number, sizeof(number), "%u", nr); /* what the SDM does not define */
 		if (s->count[nr])
-			counts_add(&t, exit_reason_name(nr), s->count[nr]);
+			counts_add(&t, name ? name : number, s->count[nr]);
 	}
 	counts_end(&t);
 	say("over %u: records %llu", m->run, (unsigned long long)exit_stats_totals(s).count);

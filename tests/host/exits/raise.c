@@ -205,8 +205,7 @@ void expect_entry(const struct effect *f)
 	check_fields(f);
 	if (!f->live)
 		assert_memory_equal(&cpu.live, &before.live, sizeof(cpu.live));
-	for (unsigned i = 0; i < 16; i++)
-		vcpu->gpr[i] = i == REG_RSP ? 0 : vcpu->gpr[i];
+	vcpu->gpr[REG_RSP] = 0;
 }
 
 void raise_goes_on(void)

@@ -25,6 +25,18 @@ static void numbers_that_are_not_defined(void)
 	}
 }
 
+/** A trace ends with how many there were of each reason, and this one has no name. */
+static void trace_of_no_name(void)
+{
+	vcpu->trace.on = true;
+	stops(35, "VM exit with reason 0x00000023");
+	core.console.port = SIM_UART;
+	core.console.present = true;
+	core.console.tail = core.console.head; /* what was said is not waiting */
+	trace_end(machine);
+	assert_non_null(strstr(cpu.sent, "trace totals 1: 35 1\n"));
+}
+
 /** Bits 16 to 30: bus lock (26), enclave mode (27), pending MTF (28), root operation (29), and
  * those that have no meaning. The number below must not be taken for the whole reason. */
 static void bits_beside_a_number(void)
@@ -121,6 +133,7 @@ static void supervisor_state(void)
 
 const struct exit_test tests_undefined[] = {
 	EXIT_TEST(numbers_that_are_not_defined, "", 35, 38, 42, 71, 82, 83),
+	EXIT_TEST(trace_of_no_name, "trace=1", 35),
 	EXIT_TEST(bits_beside_a_number, "", EXIT_REASON_CPUID),
 	EXIT_TEST(entry_failures_that_are_not_defined, "", 35, 42),
 	EXIT_TEST(entry_failures_without_bit_31, "", 33, 34, 41),

@@ -282,7 +282,8 @@ _Noreturn void halt_forever(void)
 	__builtin_unreachable();
 }
 
-/** No device of the host's answers but its calendar, which has stopped. */
+/** No device of the host's answers but its calendar, which has stopped, and a transmitter that is
+ *  never busy. */
 u8 inb(u16 port)
 {
 	return port == 0x71 ? 0 : 0xff;
@@ -298,6 +299,8 @@ void outb(u16 port, u8 v)
 {
 	if (port == 0x70)
 		cpu.cmos_index = v;
+	if (port == SIM_UART && cpu.nr_sent < sizeof(cpu.sent) - 1)
+		cpu.sent[cpu.nr_sent++] = (char)v;
 }
 
 void outw(u16 port, u16 v)

@@ -28,6 +28,9 @@ struct live_state {
 	unsigned nr_msrs;
 };
 
+/** A port of the host's that takes bytes. */
+#define SIM_UART 0x3f8
+
 struct processor {
 	struct vmcs_image vmcs; /* the only one there is */
 	struct vmx_caps caps;	/* which of its fields exist */
@@ -39,6 +42,8 @@ struct processor {
 	u64 random;			  /* what RDRAND gives, and RDSEED one more */
 	unsigned invepts, invvpids, eois; /* how often */
 	u8 cmos_index;
+	char sent[4096]; /* to SIM_UART: its first bytes */
+	unsigned nr_sent;
 	u32 x2apic[0x40]; /* MSRs 0x800 to 0x83f of the host's local APIC */
 	jmp_buf panicked; /* where a panic() goes */
 	bool catches;

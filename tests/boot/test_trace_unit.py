@@ -293,3 +293,14 @@ def test_the_sieve_shows_a_prompt():
     assert one.feed(b"\r\nt") == (b"\r\n", b"") and one.early() == b"t" and one.early() == b""
     text, _ = one.feed(b"est\r\n")
     assert text == b"test\r\n" and text[one.skip:] == b"est\r\n"
+
+
+@pytest.mark.parametrize("chunk", [100, 100000])
+def test_the_sieve_does_not_wait_for_ever(chunk):
+    """A guest begins a line of a trace and does not end it."""
+    one, rest, shown = sieve.Sieve(), b"", b""
+    data = BLOCK + trace.PREFIX + b"x" * 5000
+    for at in range(0, len(data), chunk):
+        text, lines = one.feed(data[at:at + chunk])
+        rest, shown = rest + text, shown + text[one.skip:] + one.early()
+    assert rest == data[len(BLOCK):] and rest in shown

@@ -10,6 +10,10 @@ from .trace import PREFIX
 
 CUT = b"\r\r\n"
 
+# The hypervisor's lines are shorter (vmm/trace.c, lib/exit_trace.c). A guest may begin one and never
+# end it.
+LINE_MAX = 512
+
 
 class Sieve:
     """Fed with pieces of the serial line, as they come.
@@ -29,10 +33,10 @@ class Sieve:
         rest, trace = bytearray(), bytearray()
         self.skip, at = self._early, 0
         while at < len(data):
-            if self._fresh and data.startswith(PREFIX, at):
-                end = data.find(b"\n", at) + 1
-                if not end:
-                    break
+            end = self._trace_line(data, at)
+            if end is None:
+                break
+            if end > at:
                 trace += data[at:end]
                 self.skip = self.skip if at else 0
                 at = end
@@ -63,6 +67,13 @@ class Sieve:
         held, self._held = self._held, b""
         self.skip, self._early = self._early, 0
         return held
+
+    def _trace_line(self, data: bytes, at: int) -> int | None:
+        """The end of the trace's line that begins here; `at`: none does; None: not all of it came."""
+        if not (self._fresh and data.startswith(PREFIX, at)):
+            return at
+        end = data.find(b"\n", at, at + LINE_MAX) + 1
+        return end or (None if len(data) - at < LINE_MAX else at)
 
     def _undecided(self, text: bytes) -> bool:
         return ((self._fresh and PREFIX.startswith(text)) or (CUT + PREFIX).startswith(text))

@@ -325,6 +325,15 @@ def test_rubbish_is_survived():
     assert got.ending.outcome == POWEROFF
 
 
+@pytest.mark.parametrize("line", [
+    "tallyvisor: run {}: paging ept, vcpus 1, memory 1 MiB", "tallyvisor: run 1 ended: reset, exit code {}",
+    "guest: command exited with status {}", "tallyvisor: cr end: mov-to-cr0 {}"])
+def test_numbers_that_are_too_long_are_none(line):
+    """Python makes no int of more than 4,300 digits."""
+    got = watch(START + table(cpuid=3) + line.format("9" * 5000) + "\n" + ended() + OFF)
+    assert got.ending.outcome == "poweroff"
+
+
 def test_a_line_without_end_takes_no_memory():
     got = Watch(True)
     for _ in range(40):

@@ -20,7 +20,8 @@ HYPERVISOR_PANIC, FIRMWARE_FAULT = "hypervisor-panic", "firmware-fault"
 
 ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[=>78cDEHM])")
 
-_NUMBER = r"(\d+)"
+# Of 64 bits: a guest can print longer ones, and Python refuses to make an int of some.
+_NUMBER = r"([0-9]{1,20})"
 _RUN = re.compile(rf"tallyvisor: run {_NUMBER}: paging (\S+), vcpus {_NUMBER}, "
                   rf"memory {_NUMBER} MiB")
 _SWITCHED = re.compile(rf"tallyvisor: run {_NUMBER} exits switched:((?: [+-][a-z0-9=-]+)+)")
@@ -33,7 +34,7 @@ _HEADER = re.compile(r"tallyvisor: +nr reason ")
 _PAGES = re.compile(rf"tallyvisor: pages end: written {_NUMBER} ever {_NUMBER}")
 # Below the table, a word for what is counted: exceptions, cr, the word of the paging mode, a reason
 # (what its exits were for), or a reason and "-cycles" (their histogram).
-_COUNTS = re.compile(r"tallyvisor: (\S+) end:((?: \S+ \d+)+)")
+_COUNTS = re.compile(r"tallyvisor: (\S+) end:((?: \S+ [0-9]{1,20})+)")
 _DONE = "tallyvisor: exits end: done"
 # The last one follows where no way of switching off worked.
 _OFF = ("tallyvisor: machine off",

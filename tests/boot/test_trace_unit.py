@@ -7,6 +7,7 @@ import ctypes
 import io
 import json
 import random
+import re
 import subprocess
 
 import pytest
@@ -132,6 +133,33 @@ def test_totals(written):
     bad, = trace.read(framed(written(made), 0, 30, totals={"CPUID": 19, "HLT": 11}))
     assert good.problems == [] and good.counts() == {"CPUID": 20, "HLT": 10}
     assert len(bad.problems) == 1 and "counted 30 exits" in bad.problems[0]
+
+
+def test_an_exit_that_ends_the_run_is_not_counted(written):
+    """One with a reason that the SDM does not define: nobody has a counter for it."""
+    made = [RecordC(1000 * i, 1, 0, 0, 10 if i < 3 else 99, 5) for i in range(1, 4)]
+    got, = trace.read(framed(written(made), 0, 3, totals={"CPUID": 2}, is_open=1))
+    assert got.problems == [] and len(got.records) == 3
+
+
+def test_a_panic_writes_again_what_it_interrupts(written):
+    made = exits(300)
+    lines = framed(written(made[:100]), 0, 100) + framed(written(made[100:], 100), 100, 200)[1:-2]
+    lines += framed(written(made[100:], 100), 100, 200, why="panic")[1:]
+    got, = trace.read(lines)
+    assert got.problems == [] and [one.number for one in got.records] == list(range(300))
+
+
+@pytest.mark.parametrize("before", [b"tsc ", b"run ", b"begin ", b"CPUID ", b"end "])
+@pytest.mark.parametrize("number", [b"0", b"9" * 5000], ids=["zero", "digits"])
+def test_numbers_that_cannot_be(written, before, number):
+    """Zero hertz, and more digits than Python makes an int of: nothing of it is a traceback."""
+    made = [RecordC(1000 * i, 1, 0, 0, 10, 5) for i in range(1, 6)]
+    clean = b"".join(framed(written(made), 0, 5, totals={"CPUID": 5}))
+    spoilt = re.sub(before + rb"\d+", before + number, clean)
+    assert spoilt != clean or (before, number) == (b"begin ", b"0")
+    for one in trace.read((clean + spoilt).splitlines()):
+        trace_export.write_json([one], trace_export.Symbols(), io.StringIO())
 
 
 def test_rubbish_is_no_reason_to_stop(written):

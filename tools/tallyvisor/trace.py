@@ -19,12 +19,14 @@ CR_ACCESS, HLT = 28, 12
 ENTRY_FAILURE = 0x80000000  # bit 31 of an exit reason
 MASK64 = (1 << 64) - 1
 
-_RUN = re.compile(r"run (\d+): paging (\S+), cr3 (of-exits|of-moves), tsc (\d+) Hz, cpu ?(.*)")
-_BEGIN = re.compile(r"begin (\d+) records (\d+) (\w+)")
-_END = re.compile(r"end (\d+) open ([01]) cr3 ([0-9a-f]+)")
-_DATA = re.compile(r"(\d+) ([A-Za-z0-9+/]+) ([0-9a-f]{4})")
-_TOTALS = re.compile(r"totals (\d+):((?: \S+ \d+)+)")
-_OVER = re.compile(r"over (\d+): records (\d+)")
+_NUMBER = r"([0-9]{1,20})"  # 64 bits
+_RUN = re.compile(rf"run {_NUMBER}: paging (\S+), cr3 (of-exits|of-moves), "
+                  r"tsc ([1-9][0-9]{0,19}) Hz, cpu ?(.*)")
+_BEGIN = re.compile(rf"begin {_NUMBER} records {_NUMBER} (\w+)")
+_END = re.compile(rf"end {_NUMBER} open ([01]) cr3 ([0-9a-f]{{1,16}})")
+_DATA = re.compile(rf"{_NUMBER} ([A-Za-z0-9+/]+) ([0-9a-f]{{4}})")
+_TOTALS = re.compile(rf"totals {_NUMBER}:((?: \S+ [0-9]{{1,20}})+)")
+_OVER = re.compile(rf"over {_NUMBER}: records {_NUMBER}")
 
 
 @dataclass
@@ -75,9 +77,12 @@ class Trace:
     problems: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
+        """Exits by reason. The hypervisor counts an exit when it is over."""
         found: dict[str, int] = {}
         names = exit_reasons.names()
         for one in self.records:
+            if one.open:
+                continue
             name = names.get(one.basic, str(one.basic))
             found[name] = found.get(name, 0) + 1
         return found
@@ -184,8 +189,11 @@ class Reader:
     def _begin(self, first: int, records: int, occasion: str) -> None:
         trace = self._trace
         trace.occasion = trace.occasion or occasion
-        if self._next is not None and first != self._next:
+        if self._next is not None and first > self._next:
             self._problem(f"exits {self._next} to {first - 1} are missing")
+        if occasion == "panic":  # what a panic interrupts is written again
+            while trace.records and trace.records[-1].number >= first:
+                trace.records.pop()
         self._decoder, self._next, self._end = Decoder(), first, first + records
         self._start = len(trace.records)
 

@@ -11,7 +11,7 @@
 static const struct exit_test *const tables[] = {
 	tests_undefined, tests_rare,	     tests_exceptions, tests_debug, tests_vectoring,
 	tests_events,	 tests_instructions, tests_operands,   tests_io,    tests_msr,
-	tests_control,	 tests_random,	     tests_paging,
+	tests_control,	 tests_random,	     tests_paging,     tests_zoo,
 };
 
 static struct CMUnitTest cases[MAX_TESTS];

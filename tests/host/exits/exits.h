@@ -44,7 +44,7 @@ struct exit_test {
 /* One table a file. */
 extern const struct exit_test tests_undefined[], tests_rare[], tests_exceptions[], tests_debug[],
 	tests_vectoring[], tests_events[], tests_instructions[], tests_operands[], tests_io[],
-	tests_msr[], tests_control[], tests_random[], tests_paging[];
+	tests_msr[], tests_control[], tests_random[], tests_paging[], tests_zoo[];
 
 extern struct machine *machine;
 extern struct vcpu *vcpu;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Raising an exit, and judging all that came of it. */
 #include "exits.h"
+#include "vmm/zoo_calls.h"
 
 /** What was before the exit. */
 static struct {
@@ -95,7 +96,7 @@ void raise_exit(const struct exit_info *e)
 		ended = PANICKED;
 		return;
 	}
-	ended = vmx_exited(vcpu) ? GOES_ON : STOPPED;
+	ended = (vcpu->zoo ? zoo_exited(vcpu) : vmx_exited(vcpu)) ? GOES_ON : STOPPED;
 	cpu.catches = false;
 	check_accounts();
 	if (ended == GOES_ON)

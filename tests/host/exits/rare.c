@@ -2,9 +2,6 @@
 /* Signals from outside, single steps, failed entries, the end: exits that are seldom or never seen.
  */
 #include "exits.h"
-#include "vmm/zoo_calls.h"
-
-void vmx_zoo_exit(void); /* entry.asm, as in tests/host/vmxsim/core.c */
 
 static void init_signal(void)
 {
@@ -59,29 +56,6 @@ static void failed_entries(void)
 	}
 	RAISE(.reason = failed | 34, .qual = 7);
 	expect_stop(OUTCOME_ENTRY_FAILURE, "MSR loading: entry 7 of the area");
-}
-
-/** With zoo=1 the one that was ordered goes on, with what was to be injected; others do not. */
-static void ordered_failures(void)
-{
-	const u32 failed = (u32)EXIT_REASON_ENTRY_FAILURE;
-	const u32 nmi = VALID(NMI_VECTOR | INTR_TYPE_NMI);
-
-	assert_int_equal(field(HOST_RIP), (u64)vmx_zoo_exit);
-	set_field(VM_ENTRY_INTR_INFO_FIELD, nmi);
-	vcpu->zoo->in_force = ZOO_EVENT_GUEST_STATE;
-	RAISE(.reason = failed | 33);
-	EXPECT(.inject = nmi);
-	RAISE(.reason = failed | 34, .qual = 1);
-	expect_stop(OUTCOME_ENTRY_FAILURE, "MSR loading: entry 1 of the area");
-	vcpu->zoo->in_force = ZOO_EVENT_MSR_LOADING;
-	RAISE(.reason = failed | 34, .qual = 1);
-	EXPECT(.inject = nmi);
-	RAISE(.reason = failed | 33);
-	expect_stop(OUTCOME_ENTRY_FAILURE, "invalid guest state (qualification 0)");
-	*processor_msr(MSR_IA32_MCG_STATUS) = 5;
-	RAISE(.reason = failed | 41);
-	expect_panic("machine check during a VM entry: MCG_STATUS 5");
 }
 
 static void machine_check_at_entry(void)
@@ -192,7 +166,6 @@ const struct exit_test tests_rare[] = {
 	EXIT_TEST(triple_fault, "", EXIT_REASON_TRIPLE_FAULT),
 	EXIT_TEST(monitor_trap_flag, "exit+=mtf", EXIT_REASON_MONITOR_TRAP_FLAG),
 	EXIT_TEST(failed_entries, "", 33, 34),
-	EXIT_TEST(ordered_failures, "zoo=1", 33, 34, 41),
 	EXIT_TEST(machine_check_at_entry, "", 41),
 	EXIT_TEST(vmfails, "", EXIT_REASON_PAUSE),
 	EXIT_TEST(vmcs_access, ""),

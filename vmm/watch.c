@@ -135,12 +135,10 @@ static void end_heart_stopped(struct vcpu *v, u64 now)
 		     "has ended, or waits for something");
 	else if (deaf)
 		klog("watchdog: it runs with interrupts off: usually a loop that waits for what "
-		     "only "
-		     "an interrupt could bring, or \"cli; jmp $\" after a fatal error");
+		     "only an interrupt could bring, or \"cli; jmp $\" after a fatal error");
 	else
 		klog("watchdog: it runs, with interrupts on: usually other work keeps the "
-		     "processor "
-		     "from whoever should beat, or that has ended");
+		     "processor from whoever should beat, or that has ended");
 	end(v);
 }
 

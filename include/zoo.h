@@ -36,7 +36,7 @@ enum zoo_call {
 	ZOO_RESUME,
 };
 
-/** A guest that is left alone is left alone for so long: TSC ticks. */
+/** A guest that is left alone is left alone for so long: TSC ticks of its own time. */
 #define ZOO_QUIET_TICKS (1ull << 31)
 
 enum zoo_answer {

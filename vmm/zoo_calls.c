@@ -70,7 +70,7 @@ static enum zoo_answer be_quiet(struct vcpu *v)
 
 	if (quiet > 1)
 		return ZOO_BAD_ARGUMENT;
-	v->zoo->quiet_until = quiet ? rdtsc() + ZOO_QUIET_TICKS : 0;
+	v->zoo->quiet_until = quiet ? machine_now(v->machine) + ZOO_QUIET_TICKS : 0;
 	v->requests |= REQ_DEADLINE; /* of what was put off */
 	return ZOO_DONE;
 }
@@ -139,7 +139,7 @@ static enum zoo_answer arm_resume(struct vcpu *v)
 	return ZOO_DONE;
 }
 
-static enum zoo_answer answer(struct vcpu *v, u64 call)
+static enum zoo_answer carry_out(struct vcpu *v, u64 call)
 {
 	switch (call) {
 	case ZOO_HELLO:
@@ -165,7 +165,7 @@ bool zoo_call(struct vcpu *v)
 
 	if (!v->zoo || (call & CALL_MASK) != ZOO_CALL)
 		return false;
-	v->gpr[REG_RAX] = answer(v, call);
+	v->gpr[REG_RAX] = carry_out(v, call);
 	return true;
 }
 
@@ -204,20 +204,20 @@ void zoo_entry_failed(struct vcpu *v)
 static void keep_quiet(struct vcpu *v)
 {
 	struct zoo *z = v->zoo;
-	u64 now = rdtsc();
+	u64 now = machine_now(v->machine);
 
 	if (now >= z->quiet_until) {
 		z->quiet_until = 0;
 		return;
 	}
-	v->deadline = z->quiet_until;
+	v->deadline = v->machine->tsc_start + z->quiet_until;
 	if (v->timer_shift == NO_PREEMPTION_TIMER) {
 		host_timer_arm(v->deadline);
 		/* Its interrupt may be pending already: run.c had armed it for something soon. */
 		sti_nop_cli();
 	} else {
 		vmcs_write32(VMX_PREEMPTION_TIMER_VALUE,
-			     (u32)((v->deadline - now) >> v->timer_shift) + 2);
+			     (u32)((z->quiet_until - now) >> v->timer_shift) + 2);
 	}
 }
 

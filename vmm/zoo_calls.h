@@ -27,7 +27,7 @@ struct zoo {
 	enum zoo_event in_force; /* in the guest, or an exit ago */
 	gpa_t page;		 /* argument of what is ordered */
 	struct zoo_saved saved;
-	u64 quiet_until; /* host TSC; 0: not quiet */
+	u64 quiet_until; /* guest time; 0: not quiet */
 	bool resumes;	 /* a triple fault is survived: at */
 	u64 resume_rip, resume_rsp;
 	u8 *table; /* a page: an MSR-load area, or a table without entries */

@@ -150,12 +150,39 @@ static void an_end_cancels(void)
 	assert_int_equal(vcpu->zoo->ordered, ZOO_NOTHING);
 }
 
+static u64 ticks_left(void)
+{
+	RAISE(.reason = EXIT_REASON_INVD, .insn_len = 2);
+	EXPECT(.advance = 2, .fields = {CPU_BASED_VM_EXEC_CONTROL}); /* the 8254 waits */
+	return vcpu->deadline - cpu.tsc;
+}
+
+/** It is the guest's time that counts, which stands still while a trace is written. */
+static void quiet(void)
+{
+	const u64 slack = 100 * SIM_TSC_STEP;
+
+	vcpu->gpr[REG_RAX] = ZOO_QUIET;
+	vcpu->gpr[REG_RBX] = 1;
+	assert_true(zoo_call(vcpu));
+	assert_int_equal(vcpu->gpr[REG_RAX], ZOO_DONE);
+	assert_in_range(ticks_left(), ZOO_QUIET_TICKS - slack, ZOO_QUIET_TICKS);
+	cpu.tsc += ZOO_QUIET_TICKS;
+	machine_skip_time(machine, ZOO_QUIET_TICKS);
+	assert_in_range(ticks_left(), ZOO_QUIET_TICKS - 2 * slack, ZOO_QUIET_TICKS);
+	cpu.tsc += ZOO_QUIET_TICKS;
+	ticks_left();
+	assert_int_equal(vcpu->zoo->quiet_until, 0);
+}
+
 const struct exit_test tests_zoo[] = {
 	EXIT_TEST(all_is_put_back, "zoo=1", EXIT_REASON_INVD),
 	EXIT_TEST(all_is_put_back, "zoo=1 dirty=1", EXIT_REASON_INVD),
 	EXIT_TEST(all_is_put_back, "zoo=1 paging=shadow", EXIT_REASON_INVD),
 	EXIT_TEST(all_is_put_back, "zoo=1 features-=preemption-timer", EXIT_REASON_INVD),
 	EXIT_TEST(ordered_failures, "zoo=1", 33, 34, 41),
+	EXIT_TEST(quiet, "zoo=1", EXIT_REASON_INVD),
+	EXIT_TEST(quiet, "zoo=1 features-=preemption-timer", EXIT_REASON_INVD),
 	EXIT_TEST(an_end_cancels, "zoo=1", EXIT_REASON_TRIPLE_FAULT),
 	{0},
 };

@@ -7,6 +7,7 @@
 #include "panic.h"
 #include "run.h"
 #include "vmcs.h"
+#include "zoo_calls.h"
 
 /** The log is a page of guest-physical addresses, filled from its end. The index is that of the
  * next entry; below 0 it is full (SDM volume 3, section 29.3.6). */
@@ -69,9 +70,12 @@ void dirty_count(struct machine *m, bool clear)
 }
 
 /** With dirty=1: the log of 512 pages that were written is full. They are counted, the log is
- *  emptied, and the write that did not fit is tried again, and logged then. */
+ *  emptied, and the write that did not fit is tried again, and logged then. Without a log it comes
+ *  only where a guest with zoo=1 has ordered it. */
 enum exit_action handle_pml_full(struct vcpu *v)
 {
+	if (!v->pml && !zoo_ordered(v, ZOO_EVENT_PML_FULL))
+		return stop_impossible(v, "although its control is 0");
 	vcpu_undo_nmi_unblocking(v, vcpu_qual(v));
 	dirty_drain(v->machine);
 	return EXIT_RETRY;

@@ -78,6 +78,7 @@ static void controls_that_are_off(void)
 		const char *text;
 	} off[] = {
 		{59, "VM exit 59 (VMFUNC), although its control is 0"},
+		{62, "VM exit 62 (PML_FULL), although its control is 0"},
 		{60, "VM exit 60 (ENCLS), although its control is 0"},
 		{65, "VM exit 65 (PCONFIG), although its control is 0"},
 		{66, "VM exit 66 (SPP_EVENT), although its control is 0"},
@@ -137,8 +138,8 @@ const struct exit_test tests_undefined[] = {
 	EXIT_TEST(bits_beside_a_number, "", EXIT_REASON_CPUID),
 	EXIT_TEST(entry_failures_that_are_not_defined, "", 35, 42),
 	EXIT_TEST(entry_failures_without_bit_31, "", 33, 34, 41),
-	EXIT_TEST(controls_that_are_off, "", 59, 60, 65, 66, 67, 68, 69, 70, 72, 73, 74, 75, 78, 79,
-		  80, 81),
+	EXIT_TEST(controls_that_are_off, "", 59, 60, 62, 65, 66, 67, 68, 69, 70, 72, 73, 74, 75, 78,
+		  79, 80, 81),
 	EXIT_TEST(controls_in_the_vmcs, ""),
 	EXIT_TEST(monitors_in_smm, "", EXIT_REASON_IO_SMI, EXIT_REASON_OTHER_SMI, EXIT_REASON_RSM),
 	EXIT_TEST(supervisor_state, "", EXIT_REASON_XSAVES, EXIT_REASON_XRSTORS),

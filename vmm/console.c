@@ -166,9 +166,10 @@ void console_line(void *unused, const char *line)
 /** Send it now, whatever waits in the ring. */
 static void send(const char *text)
 {
-	const struct console *c = &core.console;
+	struct console *c = &core.console;
 	unsigned room = 0;
 
+	c->in_wire_line = true;
 	for (; c->present && *text; text++, room--) {
 		if (!room) {
 			while (!(inb(c->port + UART_LSR) & LSR_THRE))
@@ -177,6 +178,7 @@ static void send(const char *text)
 		}
 		outb(c->port + UART_DATA, (u8)*text);
 	}
+	c->in_wire_line = false;
 }
 
 void console_wire_begin(void)
@@ -191,6 +193,12 @@ void console_wire(void *unused, const char *line)
 {
 	(void)unused;
 	send(line);
+}
+
+void console_wire_cut(void)
+{
+	if (core.console.in_wire_line)
+		send("\n");
 }
 
 const struct text_out console_text = {.prefix = LOG_PREFIX, .puts = console_line};

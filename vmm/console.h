@@ -22,10 +22,11 @@ struct console {
 	u16 port;
 	bool present;
 	bool escape; /* the operator typed Ctrl-]: the next key is a command, whoever runs then */
-	unsigned column; /* of the line so far: the log begins lines of its own */
-	u32 head;	 /* ring: written ... */
-	u32 tail;	 /* ... sent to the line ... */
-	u32 shown;	 /* ... and interpreted for the screen; free-running */
+	bool in_wire_line; /* console_wire() is at work */
+	unsigned column;   /* of the line so far: the log begins lines of its own */
+	u32 head;	   /* ring: written ... */
+	u32 tail;	   /* ... sent to the line ... */
+	u32 shown;	   /* ... and interpreted for the screen; free-running */
 	struct fbcon screen;
 	u8 ring[CONSOLE_RING];
 };
@@ -56,6 +57,9 @@ void console_wire_begin(void);
 
 /** Such a line, newline included: sent when this returns. */
 void console_wire(void *unused, const char *line);
+
+/** A panic has come, perhaps amid such a line: what follows is a line of its own. */
+void console_wire_cut(void);
 
 /** Send what the transmitter takes now; returns true while something is left. */
 bool console_pump(void);

@@ -102,6 +102,7 @@ static void enter(void)
 		machine_off_after_panic();
 	}
 	core.panicking = true;
+	console_wire_cut();
 }
 
 _Noreturn void panic(const char *f, ...)

@@ -25,16 +25,40 @@ static void numbers_that_are_not_defined(void)
 	}
 }
 
+/** A serial line, on which nothing waits. */
+static void listen(void)
+{
+	core.console.port = SIM_UART;
+	core.console.present = true;
+	core.console.tail = core.console.head;
+}
+
 /** A trace ends with how many there were of each reason, and this one has no name. */
 static void trace_of_no_name(void)
 {
 	vcpu->trace.on = true;
 	stops(35, "VM exit with reason 0x00000023");
-	core.console.port = SIM_UART;
-	core.console.present = true;
-	core.console.tail = core.console.head; /* what was said is not waiting */
+	listen();
 	trace_end(machine);
 	assert_non_null(strstr(cpu.sent, "trace totals 1: 35 1\n"));
+}
+
+static void end_trace(void)
+{
+	trace_end(machine);
+}
+
+/** A panic amid a line of the trace begins a line, where those who read the trace see it. */
+static void trace_cut_by_a_panic(void)
+{
+	vcpu->trace.on = true;
+	stops(35, "VM exit with reason 0x00000023");
+	listen();
+	cpu.breaks_at = 20;
+	assert_true(panics(end_trace));
+	cpu.sent[cpu.nr_sent] = '\0';
+	assert_int_not_equal(cpu.sent[19], '\n');
+	assert_memory_equal(cpu.sent + 20, "\ntallyvisor: PANIC: ", 20);
 }
 
 /** Bits 16 to 30: bus lock (26), enclave mode (27), pending MTF (28), root operation (29), and
@@ -134,6 +158,7 @@ static void supervisor_state(void)
 
 const struct exit_test tests_undefined[] = {
 	EXIT_TEST(numbers_that_are_not_defined, "", 35, 38, 42, 71, 82, 83),
+	EXIT_TEST(trace_cut_by_a_panic, "trace=1", 35),
 	EXIT_TEST(trace_of_no_name, "trace=1", 35),
 	EXIT_TEST(bits_beside_a_number, "", EXIT_REASON_CPUID),
 	EXIT_TEST(entry_failures_that_are_not_defined, "", 35, 42),

@@ -12,6 +12,7 @@
 
 #include "msr_index.h"
 #include "vmm/cpu.h"
+#include "vmm/mce.h"
 #include "x86.h"
 
 struct processor cpu;
@@ -301,6 +302,10 @@ void outb(u16 port, u8 v)
 		cpu.cmos_index = v;
 	if (port == SIM_UART && cpu.nr_sent < sizeof(cpu.sent) - 1)
 		cpu.sent[cpu.nr_sent++] = (char)v;
+	if (cpu.breaks_at && cpu.nr_sent == cpu.breaks_at) {
+		cpu.breaks_at = 0;
+		panic_machine_check("in the hypervisor");
+	}
 }
 
 void outw(u16 port, u16 v)

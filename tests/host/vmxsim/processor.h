@@ -44,8 +44,9 @@ struct processor {
 	u8 cmos_index;
 	char sent[4096]; /* to SIM_UART: its first bytes */
 	unsigned nr_sent;
-	u32 x2apic[0x40]; /* MSRs 0x800 to 0x83f of the host's local APIC */
-	jmp_buf panicked; /* where a panic() goes */
+	unsigned breaks_at; /* when so many were sent, a machine check comes; 0: never */
+	u32 x2apic[0x40];   /* MSRs 0x800 to 0x83f of the host's local APIC */
+	jmp_buf panicked;   /* where a panic() goes */
 	bool catches;
 	/* How vmx_run() ends: enum vmx_entry_result of vmm/run.c. */
 	unsigned entry_result;

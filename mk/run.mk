@@ -44,7 +44,8 @@ $(foreach row,$(RUN_GIVEN),$(eval export TYPED_$(firstword $(subst :, ,$(row))) 
 RUN_OPTIONS := $(foreach row,$(RUN_GIVEN),\
 	--$(lastword $(subst :, ,$(row)))="$$TYPED_$(firstword $(subst :, ,$(row)))")
 
-# A run of which every exit is written, and a picture of it.
+# A run of which every exit is written, and a picture of it: also where it did not end well, which is
+# when one wants to see it.
 TRACE_OUT = $(or $(OUT),out)
 .PHONY: trace
 trace: export TYPED_OPTIONS := trace=1 $(value OPTIONS)
@@ -52,10 +53,14 @@ trace:
 	@tools/tallyvisor-deps build
 	@$(MAKE) --no-print-directory all guest-programs \
 		$(if $(filter 686 686-pae,$(KERNEL)),guest-programs-i386)
-	@tools/tallyvisor-run --build "$(BUILD)" $(filter-out --options=%,$(RUN_OPTIONS)) \
-		--options="$$TYPED_OPTIONS"
-	@tools/tallyvisor-trace "$(TRACE_OUT)" --summary --json "$(TRACE_OUT)/trace.json"
-	@echo "$(TRACE_OUT)/trace.json: open it at https://ui.perfetto.dev, or in chrome://tracing"
+	@status=0; tools/tallyvisor-run --build "$(BUILD)" $(filter-out --options=%,$(RUN_OPTIONS)) \
+		--options="$$TYPED_OPTIONS" || status=$$?; \
+	if [ $$status -ne 0 ] && { [ $$status -eq 2 ] || [ ! -s "$(TRACE_OUT)/trace.log" ]; }; then \
+		exit $$status; fi; \
+	tools/tallyvisor-trace "$(TRACE_OUT)" --summary --json "$(TRACE_OUT)/trace.json" || \
+		{ torn=$$?; [ $$torn -eq 1 ] || exit $$torn; [ $$status -ne 0 ] || status=1; }; \
+	echo "$(TRACE_OUT)/trace.json: open it at https://ui.perfetto.dev, or in chrome://tracing"; \
+	exit $$status
 
 .PHONY: run
 run:

@@ -60,3 +60,24 @@ def test_what_help_names_can_be_made():
     for target in targets:
         done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
         assert "No rule" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("status, log, shown", [
+    (0, True, True), (1, True, True), (3, True, True), (1, False, False), (2, True, False)])
+def test_a_trace_is_shown_also_of_a_run_that_failed(tmp_path, status, log, shown):
+    """But not that of an earlier run, where this one did not start (2)."""
+    (tmp_path / "Makefile").write_text(MAKEFILE + "\nall guest-programs:\n")
+    tools, out = tmp_path / "tools", tmp_path / "out"
+    tools.mkdir()
+    out.mkdir()
+    if log:
+        (out / "trace.log").write_text("x")
+    for name, text in (("deps", "exit 0"), ("run", f"exit {status}"), ("trace", "echo a picture")):
+        (tools / f"tallyvisor-{name}").write_text(f"#!/bin/sh\n{text}\n")
+        (tools / f"tallyvisor-{name}").chmod(0o755)
+    got = subprocess.run(["make", "-s", "trace"], cwd=tmp_path, text=True, capture_output=True,
+                         env={"PATH": os.environ["PATH"]})
+    assert got.returncode == (2 if status else 0), got.stderr  # make's own word for a failure
+    assert got.stdout.splitlines() == (
+        ["a picture", "out/trace.json: open it at https://ui.perfetto.dev, or in chrome://tracing"]
+        if shown else [])

@@ -54,7 +54,7 @@ def written(library):
     return call
 
 
-def framed(lines, first, count, paging="ept", moves=False, totals=None, is_open=0, run=1, why="trace"):
+def framed(lines, first, count, paging="ept", moves=False, totals=None, is_open=0, run=1, why="key"):
     kind = "of-moves" if moves else "of-exits"
     text = [f"run {run}: paging {paging}, cr3 {kind}, tsc 100000000 Hz, cpu A Processor @ 1 GHz",
             f"begin {first} records {count} {why}"]
@@ -86,7 +86,7 @@ def test_what_was_written_is_read(written, wild):
     made = exits(5000, wild=wild)
     got, = trace.read(framed(written(made, 70000), 70000, 5000))
     assert got.problems == [] and (got.run, got.paging, got.tsc_hz) == (1, "ept", 100000000)
-    assert got.cpu == "A Processor @ 1 GHz" and got.occasion == "trace"
+    assert got.cpu == "A Processor @ 1 GHz" and got.occasion == "key"
     assert [one.number for one in got.records] == list(range(70000, 75000))
     for one, want in zip(got.records, made):
         assert (one.end, one.rip, one.qualification, one.cr3, one.reason, one.cycles) == (
@@ -129,8 +129,8 @@ def test_a_missing_block_is_noticed(written):
 
 def test_totals(written):
     made = [RecordC(1000 * i, 1, 0, 0, 10 if i % 3 else 12, 5) for i in range(1, 31)]
-    good, = trace.read(framed(written(made), 0, 30, totals={"CPUID": 20, "HLT": 10}))
-    bad, = trace.read(framed(written(made), 0, 30, totals={"CPUID": 19, "HLT": 11}))
+    good, = trace.read(framed(written(made), 0, 30, totals={"CPUID": 20, "HLT": 10}, why="trace"))
+    bad, = trace.read(framed(written(made), 0, 30, totals={"CPUID": 19, "HLT": 11}, why="trace"))
     assert good.problems == [] and good.counts() == {"CPUID": 20, "HLT": 10}
     assert len(bad.problems) == 1 and "counted 30 exits" in bad.problems[0]
 
@@ -172,6 +172,55 @@ def test_rubbish_is_no_reason_to_stop(written):
         for one in trace.read(bytes(data).split(b"\n")):
             assert one.problems  # the totals are wrong in the first place
             list(trace_export.summary(one, trace_export.Symbols()))
+
+
+def test_a_log_that_was_cut_off_says_so(written):
+    """Wherever it is: the exits that are missing are not those of a line that is not whole."""
+    made = exits(300)
+    names = {10: "CPUID", 28: "CR_ACCESS", 30: "IO_INSTRUCTION", 48: "EPT_VIOLATION", 12: "HLT",
+             1: "EXTERNAL_INTERRUPT"}
+    totals = {name: sum(one.reason == nr for one in made) for nr, name in names.items()}
+    lines = framed(written(made), 0, 300, totals=totals, why="trace")
+    whole, = trace.read(lines)
+    assert whole.problems == []
+    for end in range(2, len(lines)):
+        got, = trace.read(lines[:end])
+        text, = got.problems
+        assert len(got.records) == 300 or f"exits {len(got.records)} to 299 are missing" in text
+    # The next run does not hide it.
+    first, second = trace.read(lines[:5] + lines)
+    assert len(first.problems) == 1 and second.problems == []
+
+
+FORGED = [b"run 1: paging ept, cr3 of-exits, tsc 0 Hz, cpu X",
+          b"run 1: paging ept, cr3 of-exits, tsc 1" + b"0" * 400 + b" Hz, cpu X",
+          b"run " + b"1" * 5000 + b": paging ept, cr3 of-exits, tsc 1 Hz, cpu X",
+          b"run 1: paging \xc3\xa9pt, cr3 of-exits, tsc 1 Hz, cpu X",
+          b"run 1: paging ept, cr3 of-exits, tsc 1 Hz, cpu \x1b]0;x\x07",
+          b"totals 1: CPUID " + b"9" * 5000, b"over 1: records " + b"9" * 5000,
+          b"begin 0 records " + b"9" * 5000 + b" trace", b"begin 0 records 1 \x1b[2J",
+          b"end 1 open 0 cr3 " + b"f" * 5000, b"9" * 5000 + b" AAAA 1234"]
+
+
+@pytest.mark.parametrize("number", range(len(FORGED)))
+def test_what_no_hypervisor_writes_is_no_trace(written, number, tmp_path):
+    """The guest prints on the same line. Its lines are torn ones, and nothing else of theirs, such
+    as an escape sequence, is shown."""
+    line = b"tallyvisor: trace " + FORGED[number] + b"\r\n"
+    lines = framed(written(exits(5)), 0, 5)
+    (tmp_path / "serial.log").write_bytes(b"".join(lines[:1] + [line] + lines[1:] + [line]))
+    got = subprocess.run([TOOLS / "tallyvisor-trace", tmp_path, "--summary", "--json=-", "--csv",
+                          tmp_path / "t.csv"], capture_output=True)
+    assert got.returncode == trace_cli.EXIT_TORN and b"Traceback" not in got.stderr
+    assert got.stderr.count(b"a line that is torn: ") == 2 and b"\x1b" not in got.stdout + got.stderr
+    assert b"5 exits that the recorder held" in got.stdout
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 6
+
+
+def test_a_log_of_rubbish_has_a_short_answer(written):
+    lines = framed(written(exits(5)), 0, 5) + [b"tallyvisor: trace rubbish\n"] * 10000
+    got, = trace.read(lines + lines[:1] * 10000)
+    assert len(got.said()) == trace.PROBLEMS_MAX + 1 and got.said()[-1].startswith("and 9980 more")
 
 
 def test_the_guests_cr3_on_page_tables_of_the_hypervisors(written):
@@ -273,7 +322,7 @@ def test_symbols(tmp_path):
 def test_the_tool(written, tmp_path):
     made = [RecordC(1000 * i, 0x1234, 0, 0x7000, 10, 100) for i in range(1, 6)]
     (tmp_path / "serial.log").write_bytes(b"firmware\r\n" + b"".join(
-        framed(written(made), 0, 5, totals={"CPUID": 5})))
+        framed(written(made), 0, 5, totals={"CPUID": 5}, why="trace")))
 
     def tool(*words):
         return subprocess.run([TOOLS / "tallyvisor-trace", *words], capture_output=True, text=True)

@@ -19,14 +19,18 @@ CR_ACCESS, HLT = 28, 12
 ENTRY_FAILURE = 0x80000000  # bit 31 of an exit reason
 MASK64 = (1 << 64) - 1
 
-_NUMBER = r"([0-9]{1,20})"  # 64 bits
-_RUN = re.compile(rf"run {_NUMBER}: paging (\S+), cr3 (of-exits|of-moves), "
-                  r"tsc ([1-9][0-9]{0,19}) Hz, cpu ?(.*)")
-_BEGIN = re.compile(rf"begin {_NUMBER} records {_NUMBER} (\w+)")
+# No more than the hypervisor can write: a guest prints on the same line, whatever it likes.
+_NUMBER = r"([0-9]{1,20})"
+_RUN = re.compile(rf"run {_NUMBER}: paging ([a-z]{{1,16}}), cr3 (of-exits|of-moves), "
+                  r"tsc ([1-9][0-9]{0,19}) Hz, cpu ?([ -~]{0,48})")
+_BEGIN = re.compile(rf"begin {_NUMBER} records {_NUMBER} (trace|crash|key|panic)")
 _END = re.compile(rf"end {_NUMBER} open ([01]) cr3 ([0-9a-f]{{1,16}})")
-_DATA = re.compile(rf"{_NUMBER} ([A-Za-z0-9+/]+) ([0-9a-f]{{4}})")
-_TOTALS = re.compile(rf"totals {_NUMBER}:((?: \S+ [0-9]{{1,20}})+)")
+_DATA = re.compile(rf"{_NUMBER} ([A-Za-z0-9+/]{{1,200}}) ([0-9a-f]{{4}})")
+_TOTALS = re.compile(rf"totals {_NUMBER}:((?: [A-Z0-9_]{{1,40}} [0-9]{{1,20}})+)")
 _OVER = re.compile(rf"over {_NUMBER}: records {_NUMBER}")
+
+# Of one trace, so many sentences are kept: a log may be rubbish to its end.
+PROBLEMS_MAX = 20
 
 
 @dataclass
@@ -75,6 +79,22 @@ class Trace:
     totals: dict[str, int] = field(default_factory=dict)  # what the hypervisor counted, by reason
     total: int | None = None
     problems: list[str] = field(default_factory=list)
+    unsaid: int = 0  # problems beyond PROBLEMS_MAX
+
+    def problem(self, text: str) -> None:
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(text)
+        else:
+            self.unsaid += 1
+
+    def said(self) -> list[str]:
+        """All problems, in so many sentences."""
+        more = [f"and {self.unsaid} more problems like these"] if self.unsaid else []
+        return self.problems + more
+
+    @property
+    def empty(self) -> bool:
+        return not self.records and not self.problems and self.total is None
 
     def counts(self) -> dict[str, int]:
         """Exits by reason. The hypervisor counts an exit when it is over."""
@@ -150,6 +170,8 @@ class Reader:
         self._next: int | None = None  # the number that the next record must have
         self._end = 0  # of the block, by its first line
         self._start = 0  # how many records there were before it
+        self._in_block = False
+        self._occasion = ""  # of the last block
 
     def feed(self, lines: Iterable[bytes]) -> None:
         for line in lines:
@@ -159,9 +181,12 @@ class Reader:
 
     def _line(self, text: str) -> None:
         if match := _RUN.fullmatch(text):
+            self.finish()
+            if self.traces and self._trace.empty:
+                self.traces.pop()
             self.traces.append(Trace(int(match[1]), match[2], int(match[4]), match[5].strip(),
                                      match[3] == "of-moves"))
-            self._decoder, self._next = None, None
+            self._next = None
         elif not self.traces:
             return  # the beginning was cut off: nothing is known of it
         elif match := _DATA.fullmatch(text):
@@ -184,16 +209,31 @@ class Reader:
         return self.traces[-1]
 
     def _problem(self, text: str) -> None:
-        self._trace.problems.append(text)
+        self._trace.problem(text)
+
+    def finish(self) -> None:
+        """Nothing more comes of the last trace: is it whole?"""
+        if self._in_block:
+            self._problem("the log ends in the midst of a block" + (
+                f": exits {self._next} to {self._end - 1} are missing"
+                if self._decoder is not None and self._next < self._end else ""))
+        elif self._occasion == "trace" and self._trace.total is None:
+            self._problem(f"the log ends before the run does: the exits from {self._next} on are "
+                          "missing")
+        self._decoder, self._in_block, self._occasion = None, False, ""
 
     def _begin(self, first: int, records: int, occasion: str) -> None:
         trace = self._trace
         trace.occasion = trace.occasion or occasion
+        self._in_block, self._occasion = True, occasion
         if self._next is not None and first > self._next:
             self._problem(f"exits {self._next} to {first - 1} are missing")
-        if occasion == "panic":  # what a panic interrupts is written again
+        elif occasion == "panic":  # what a panic interrupts is written again
             while trace.records and trace.records[-1].number >= first:
                 trace.records.pop()
+        elif self._next is not None and first < self._next:
+            self._problem(f"exit {first} comes behind exit {self._next - 1}: lines of another "
+                          "run, or a guest's")
         self._decoder, self._next, self._end = Decoder(), first, first + records
         self._start = len(trace.records)
 
@@ -223,7 +263,7 @@ class Reader:
             records[-1].open = True
         if self._trace.of_moves:
             _fill_cr3(records[self._start:], cr3)
-        self._decoder = None
+        self._decoder, self._in_block = None, False
 
     def _compare(self) -> None:
         """Whether all exits of the run are there."""
@@ -244,7 +284,8 @@ def _fill_cr3(block: list[Record], now: int) -> None:
 def read(lines: Iterable[bytes]) -> list[Trace]:
     reader = Reader()
     reader.feed(lines)
-    return [one for one in reader.traces if one.records or one.problems or one.total is not None]
+    reader.finish()
+    return [one for one in reader.traces if not one.empty]
 
 
 def qualification_text(record: Record) -> str:

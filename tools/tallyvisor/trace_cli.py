@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.summary or not (args.json or args.csv):
         for one in traces:
             print("\n".join(trace_export.summary(one, symbols)))
-    problems = [f"run {one.run}: {text}" for one in traces for text in one.problems]
+    problems = [f"run {one.run}: {text}" for one in traces for text in one.said()]
     for text in problems:
         say(text)
     return EXIT_TORN if problems else 0

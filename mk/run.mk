@@ -50,6 +50,8 @@ TRACE_OUT = $(or $(OUT),out)
 .PHONY: trace
 trace: export TYPED_OPTIONS := trace=1 $(value OPTIONS)
 trace:
+	@test "$$TYPED_PAGING" != bare || { echo "trace: PAGING=bare: without Tallyvisor nothing exits:" \
+		"ept, shadow or compare" >&2; exit 2; }
 	@tools/tallyvisor-deps build
 	@$(MAKE) --no-print-directory all guest-programs \
 		$(if $(filter 686 686-pae,$(KERNEL)),guest-programs-i386)

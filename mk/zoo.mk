@@ -5,8 +5,14 @@
 ZOO_OPTIONS := $(foreach row,$(filter PAGING:% ENGINE:% CPU:% OPTIONS:% OUT:%,$(RUN_GIVEN)),\
 	--$(lastword $(subst :, ,$(row)))="$$TYPED_$(firstword $(subst :, ,$(row)))")
 
+# What is said for the others would have no effect.
+ZOO_OTHERS := $(foreach row,$(filter-out PAGING:% ENGINE:% CPU:% OPTIONS:% OUT:%,$(RUN_GIVEN)),\
+	$(firstword $(subst :, ,$(row)))=)
+
 .PHONY: zoo
 zoo:
+	@test -z "$(strip $(ZOO_OTHERS))" || { echo "zoo: $(strip $(ZOO_OTHERS)) is not for the zoo," \
+		"which brings its own guest: leave it out" >&2; exit 2; }
 	@tools/tallyvisor-deps build run
 	@$(MAKE) --no-print-directory all $(BUILD)/payload/zoo.elf
 	@PYTHONPATH=tools python3 -B -m zoo --build "$(BUILD)" $(ZOO_OPTIONS)

@@ -81,3 +81,16 @@ def test_a_trace_is_shown_also_of_a_run_that_failed(tmp_path, status, log, shown
     assert got.stdout.splitlines() == (
         ["a picture", "out/trace.json: open it at https://ui.perfetto.dev, or in chrome://tracing"]
         if shown else [])
+
+
+def make(*words):
+    return subprocess.run(["make", *words], cwd=ROOT, text=True, capture_output=True)
+
+
+@pytest.mark.parametrize("words, message", [
+    (["zoo", "MEM=256", "TIMEOUT=9"], "zoo: MEM= TIMEOUT= is not for the zoo, which brings its own"),
+    (["trace", "PAGING=bare"], "trace: PAGING=bare: without Tallyvisor nothing exits: ept, shadow"),
+])
+def test_what_would_have_no_effect_is_refused(words, message):
+    got = make(*words)
+    assert got.returncode == 2 and got.stderr.startswith(message) and got.stdout == ""

@@ -115,8 +115,16 @@ def test_lines_are_understood():
     assert one.departures == ["12 HLT: this and that"]
 
 
-def test_usage():
-    done = subprocess.run(["python3", "-B", "-m", "zoo", "--build", BUILD, "--paging", "bare"],
+@pytest.mark.parametrize("words, message", [
+    (["--paging=bare"], "without Tallyvisor nothing exits"),
+    (["--options=dirty=1 zoo=0"], "OPTIONS=zoo=0: the zoo needs zoo=1"),
+    (["--options=leaves=2022"], "OPTIONS=leaves=2022: "),
+    (["--engine=bochs", "--cpu=nonsense"], "CPU=nonsense: Bochs knows "),
+])
+def test_usage(words, message, tmp_path):
+    """One line, of what was wrong: nothing of a log that is not there, or is an older run's."""
+    done = subprocess.run(["python3", "-B", "-m", "zoo", "--build", BUILD, "--out", tmp_path, *words],
                           cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
                           capture_output=True, text=True)
-    assert done.returncode == 2 and "without Tallyvisor nothing exits" in done.stderr
+    assert done.returncode == 2 and message in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -20,6 +20,7 @@ MEM_MIB = 64
 TIMEOUT = 300
 # Nothing but what the zoo orders is to happen.
 OPTIONS = "zoo=1 poll_ms=0"
+NEEDED = ("zoo", "poll_ms", "leaves")
 EXIT_FAILED = 1
 
 
@@ -88,10 +89,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"PAGING={args.paging}: without Tallyvisor nothing exits: ept, shadow or "
                          "compare")
     paging.check_options(args.options, "the mode is for PAGING= to say")
+    for word in args.options.replace('"', "").split():
+        if word.partition("=")[0] in NEEDED:
+            raise UsageError(f"OPTIONS={word}: the zoo needs {OPTIONS} and the counters as they "
+                             f"are: leave {word} out")
     kernel = Path(args.build) / "payload" / "zoo.elf"
     need_file("the payload: run make zoo", str(kernel))
     out = Path(args.out or Path(args.build) / "zoo")
     status, text = watch(command(args, kernel, out))
+    if status == program.EXIT_USAGE:
+        return status  # nothing was started, and the runner has said why
     status = judge(status, mode, results.parse(text), out)
     say(f"{'passed' if status == 0 else 'FAILED: see the lines above'}; "
         f"{time.monotonic() - started:.0f} s; {out}/serial.log has it all; docs/zoo.md explains it")

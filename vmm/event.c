@@ -4,6 +4,7 @@
 
 #include "apicv.h"
 #include "guest/dr.h"
+#include "guest/insn.h"
 #include "insn.h"
 #include "machine.h"
 #include "run.h"
@@ -123,6 +124,19 @@ enum exit_action event_ud(struct vcpu *v)
 	return EXIT_RETRY;
 }
 
+/** The type of an event that an instruction raises on purpose, INT n, INT1, INT3 or INTO. */
+static bool is_software(u32 type)
+{
+	return type == INTR_TYPE_SOFT_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXCEPTION ||
+	       type == INTR_TYPE_SOFT_EXCEPTION;
+}
+
+/** With any other, the entry that injects such an event fails (SDM volume 3, section 27.2.1.3). */
+static bool possible_length(u32 insn_len)
+{
+	return insn_len && insn_len <= INSN_MAX_LEN;
+}
+
 void event_replay(struct vcpu *v)
 {
 	u32 info = vcpu_idt_vectoring(v);
@@ -130,6 +144,14 @@ void event_replay(struct vcpu *v)
 
 	if (!(info & INTR_INFO_VALID) || v->event_info)
 		return;
+	if (is_software(type) && !possible_length(vmcs_read32(VM_EXIT_INSTRUCTION_LEN))) {
+		stop_unsupported(
+			v,
+			"an exit cut short the delivery of event 0x%08x, which an "
+			"instruction raises, and says that this has %u bytes: " FAULT_BELOW,
+			info, vmcs_read32(VM_EXIT_INSTRUCTION_LEN));
+		return;
+	}
 	/* Section 28.2.4: bit 12 is undefined here; the NMI that was being delivered blocks NMIs
 	 * only once it is delivered. */
 	if (type == INTR_TYPE_NMI)
@@ -151,12 +173,8 @@ static void inject(struct vcpu *v, u32 info, u32 error, u32 insn_len)
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
 	if (info & INTR_INFO_ERROR_CODE)
 		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, error);
-	switch (info & INTR_INFO_TYPE_MASK) {
-	case INTR_TYPE_SOFT_INTERRUPT:
-	case INTR_TYPE_PRIV_SW_EXCEPTION:
-	case INTR_TYPE_SOFT_EXCEPTION:
+	if (is_software(info & INTR_INFO_TYPE_MASK))
 		vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, insn_len);
-	}
 	v->done |= INJECTING;
 }
 

@@ -293,6 +293,10 @@ enum exit_action handle_ept_violation(struct vcpu *v)
 	case PAGING_EMULATE:
 	case PAGING_LOST_TABLE:
 	case PAGING_BROKEN:
+		/* Sub-page permissions are not for paging structures, which the processor writes
+		 * (section 29.3.4.1 "SPP-eligible" accesses): the page is writable again. */
+		if (zoo_ordered(v, ZOO_EVENT_SPP))
+			return EXIT_RETRY;
 		return stop_unsupported(v, "EPT violation at 0x%llx, which is mapped",
 					(unsigned long long)gpa.v);
 	}

@@ -116,6 +116,8 @@ static const char *bochs_virtual_delivery_lack(const struct machine *m)
 		return "where page faults exit";
 	if (m->exits.exceptions_on)
 		return "with exit+=exceptions=";
+	if (m->vmx.word[WORD_CPU2] & CPU2_PML)
+		return "with dirty=1, where a full log exits";
 	/* One that is recognized at VM entry does not wake a guest that halted. */
 	if (!(m->vmx.word[WORD_CPU1] & CPU1_HLT_EXITING))
 		return "where HLT does not exit";

@@ -18,8 +18,9 @@ struct zoo_saved {
 	u64 msr_load_addr, xss_bitmap;
 	u32 msr_load_count, cpu2;
 	u16 pml_index;
-	bool asleep; /* the guest was made to wait in HLT */
-	u64 stray;   /* NMIs, or interrupts, that nobody had asked for before */
+	bool asleep;	/* the guest was made to wait in HLT */
+	bool held_back; /* virtual interrupts wait */
+	u64 stray;	/* NMIs, or interrupts, that nobody had asked for before */
 };
 
 struct zoo {

@@ -16,6 +16,9 @@
 /** Written to the PML index: nothing fits (SDM volume 3, section 29.3.6). */
 #define PML_FULL 0xffff
 
+/** Of the guest interrupt status: the requesting virtual interrupt (section 25.4.2). */
+#define RVI 0xff
+
 /** An entry of an MSR-load area, SDM volume 3, table 25-15. */
 struct msr_entry {
 	u32 index, reserved;
@@ -78,6 +81,23 @@ bool zoo_event_prepare(struct vcpu *v, enum zoo_event event)
 	return how[event] == PAGING_WHOLE || p->ops->spoil(p, v->zoo->page, how[event]);
 }
 
+/** Where an exit cuts short the delivery of a virtual interrupt, as one for the page of its stack,
+ * Bochs 2.7 tells of some event before it (docs/hacking.md). There they wait for that exit. */
+static void hold_back_virtual_interrupts(struct vcpu *v)
+{
+	if (!core.on_bochs || !v->machine->pc.lapic[v->index].virtual_delivery)
+		return;
+	vmcs_write16(GUEST_INTR_STATUS, vmcs_read16(GUEST_INTR_STATUS) & ~RVI);
+	v->zoo->saved.held_back = true;
+}
+
+static void release_virtual_interrupts(struct vcpu *v)
+{
+	if (v->zoo->saved.held_back)
+		v->requests |= REQ_EVENT;
+	v->zoo->saved.held_back = false;
+}
+
 static void make_page_whole(struct vcpu *v)
 {
 	struct paging *p = v->machine->paging;
@@ -118,10 +138,16 @@ static void begin_spp(struct zoo *z)
 	vmcs_write64(SPP_TABLE_POINTER, z->table_hpa.v);
 }
 
-/** There is one slot for events, and what was chosen for it must not be lost. */
+/** There is one slot for events, and what was chosen for it must not be lost. Nor must what Bochs
+ * 2.7 forgets beside any event there (docs/hacking.md). */
 static bool begin_mtf(const struct vcpu *v)
 {
+	const u32 shadows = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
+
 	if (v->done & INJECTING)
+		return false;
+	if (core.on_bochs && (vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS) ||
+			      (vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & shadows)))
 		return false;
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, INTR_TYPE_OTHER | (u32)INTR_INFO_VALID);
 	return true;
@@ -138,6 +164,8 @@ bool zoo_event_begin(struct vcpu *v, enum zoo_event event)
 {
 	struct zoo *z = v->zoo;
 
+	if (zoo_event_has_page(event))
+		hold_back_virtual_interrupts(v);
 	switch (event) {
 	case ZOO_EVENT_NMI:
 		zoo_nmi_begin(v);
@@ -187,6 +215,7 @@ void zoo_event_end(struct vcpu *v, enum zoo_event event)
 {
 	struct zoo *z = v->zoo;
 
+	release_virtual_interrupts(v);
 	switch (event) {
 	case ZOO_EVENT_NMI:
 		zoo_nmi_end(v);

@@ -27,7 +27,7 @@ def test_a_guest_orders_exits(run, cpu, paging, more):
     modes = 2 if paging == "compare" else 1
     assert re.findall(r"^FAIL .*$", got.serial, re.MULTILINE) == []
     assert re.findall(r"^PASS (.*)$", got.serial, re.MULTILINE) == CASES * modes
-    assert len(CASES) == 12
+    assert len(CASES) == 15
     assert got.serial.count("zoo=1: any program of the guest's may order exits") == modes
     assert got.serial.count("ended: debug-exit, exit code 0\n") == modes
     # The machine's own NMIs were ordered, and are none of those that nobody asked for.

@@ -57,6 +57,20 @@ static void replayed_instructions(void)
 	EXPECT(.inject = DB_VECTOR | INTR_TYPE_PRIV_SW_EXCEPTION, .length = 1);
 }
 
+/** The entry that injects such an event would fail, which is the hypervisor's end: it must be the
+ * guest's. */
+static void instructions_of_impossible_length(void)
+{
+	static const u32 events[] = {0x80 | INTR_TYPE_SOFT_INTERRUPT,
+				     BP_VECTOR | INTR_TYPE_SOFT_EXCEPTION,
+				     DB_VECTOR | INTR_TYPE_PRIV_SW_EXCEPTION};
+
+	for (u32 i = 0; i < ARRAY_SIZE(events); i++) {
+		cut_short(events[i], 0, 16); /* no instruction is longer than 15 */
+		expect_stop(OUTCOME_UNSUPPORTED, "raises, and says that this has 16 bytes");
+	}
+}
+
 /** A host's interrupt, a timer or an NMI in the middle: the same. */
 static void replayed_after_other_exits(void)
 {
@@ -216,6 +230,7 @@ const struct exit_test tests_vectoring[] = {
 	EXIT_TEST(replayed_nmi, "dirty=1", EXIT_REASON_PML_FULL),
 	EXIT_TEST(replayed_exceptions, "dirty=1", EXIT_REASON_PML_FULL),
 	EXIT_TEST(replayed_instructions, "dirty=1", EXIT_REASON_PML_FULL),
+	EXIT_TEST(instructions_of_impossible_length, "dirty=1", EXIT_REASON_PML_FULL),
 	EXIT_TEST(replayed_after_other_exits, "dirty=1", EXIT_REASON_PML_FULL),
 	EXIT_TEST(double_faults, EXCEPTIONS, EXIT_REASON_EXCEPTION_NMI),
 	EXIT_TEST(exceptions_in_other_events, EXCEPTIONS, EXIT_REASON_EXCEPTION_NMI),

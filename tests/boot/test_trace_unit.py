@@ -342,6 +342,29 @@ def test_the_tool(written, tmp_path):
     assert none.returncode == 2 and "trace=1" in none.stderr
 
 
+def test_what_cannot_be_written(written, tmp_path):
+    made = [RecordC(1000 * i, 0x1234, 0, 0x7000, 10, 100) for i in range(1, 6000)]
+    (tmp_path / "serial.log").write_bytes(b"".join(framed(written(made), 0, 5999)))
+    tool = [TOOLS / "tallyvisor-trace", tmp_path]
+
+    def said(*words, **more):
+        got = subprocess.run([*tool, *words], stderr=subprocess.PIPE, text=True, **more)
+        return got.returncode, got.stderr
+    assert said("--json=/dev/full") == (2, "tallyvisor-trace: /dev/full: No space left on device: "
+                                        "make room, or write to another place\n")
+    with open("/dev/full", "w") as full:
+        status, text = said(stdout=full)
+    assert status == 2 and text.startswith("tallyvisor-trace: standard output: No space left")
+    status, text = said(f"--csv={tmp_path}/none/t.csv")
+    assert status == 2 and "none/t.csv: No such file or directory" in text
+    # Whoever reads it has had enough: that is no mistake of anybody's.
+    with subprocess.Popen([*tool, "--csv=-"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as one:
+        assert one.stdout.readline().startswith(b"run,paging,")
+        one.stdout.close()
+        assert one.stderr.read() == b"" and one.wait() == 128 + 13
+
+
 BLOCK = b"tallyvisor: trace begin 0 records 1 trace\r\ntallyvisor: trace 0 AAAA 1234\r\n"
 
 

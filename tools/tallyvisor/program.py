@@ -38,10 +38,12 @@ def interruptible() -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def finish(steps: Callable[[], int], say: Callable[[str], None], out: str | Path) -> int:
+def finish(steps: Callable[[], int], say: Callable[[str], None], out: str | Path,
+           remedy: str = "make room, or choose another OUT=") -> int:
     """The exit status: what the steps return; where they fail, that of what is then said.
 
-    out  the directory that the program writes to
+    out     the directory that the program writes to
+    remedy  for what cannot be written there
     """
     try:
         with interruptible():
@@ -53,5 +55,5 @@ def finish(steps: Callable[[], int], say: Callable[[str], None], out: str | Path
         say(f"stopped by {signal_name}")
         return EXIT_STOPPED
     except OSError as error:
-        say(f"{error.filename or out}: {error.strerror}: make room, or choose another OUT=")
+        say(f"{error.filename or out}: {error.strerror}: {remedy}")
         return EXIT_USAGE

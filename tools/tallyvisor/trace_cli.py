@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Callable, TextIO
@@ -59,8 +61,11 @@ def write(name: str, writer: Callable[[TextIO], None]) -> None:
     if name == "-":
         writer(sys.stdout)
         return
-    with open(name, "w", encoding="ascii", newline="") as out:
-        writer(out)
+    try:
+        with open(name, "w", encoding="ascii", newline="") as out:
+            writer(out)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from None  # a full disk has no name
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,6 +84,19 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_TORN if problems else 0
 
 
+def to_a_pipe(args: argparse.Namespace) -> int:
+    """run(); whoever read what it prints may have had enough of it, as `head`."""
+    try:
+        status = run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Python flushes it once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return program.finish(lambda: run(args), say, args.json or args.csv or ".")
+    return program.finish(lambda: to_a_pipe(args), say, "standard output",
+                          "make room, or write to another place")

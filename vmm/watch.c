@@ -184,7 +184,8 @@ void watch_exit(struct vcpu *v, u64 now)
 		.reason = vcpu_exit_reason(v),
 	};
 
-	if (watchdog_exit(w, &p, interrupted(v), now))
+	/* What has ended the run, and how long its last words took, is not judged any more. */
+	if (v->machine->outcome == OUTCOME_NONE && watchdog_exit(w, &p, interrupted(v), now))
 		end_no_progress(v, now);
 	if (!w->close)
 		v->requests &= ~REQ_WATCH;

@@ -22,6 +22,33 @@ static void triple_fault(void)
 	assert_true(said("rip 0000000000900100"));
 }
 
+/** A run ends once: what has ended it took its time to say so, and the watchdog does not take that
+ * for the guest's. */
+static void watchdog_behind_the_end(void)
+{
+	struct watchdog *w = &machine->watchdog;
+
+	for (u32 over = 0; over < 2; over++) {
+		vcpu->gpr[REG_RCX] = 77;
+		watchdog_look_closely(w);
+		w->alike = 1;
+		w->since = 0 - 2ull; /* long ago */
+		w->limit = 1;
+		w->point = (struct watchdog_point){.rip = field(GUEST_RIP),
+						   .rcx = vcpu->gpr[REG_RCX],
+						   .rflags = field(GUEST_RFLAGS),
+						   .reason = over ? EXIT_REASON_INIT_SIGNAL
+								  : EXIT_REASON_MONITOR_TRAP_FLAG};
+		vcpu->requests |= REQ_WATCH;
+		RAISE(.reason = w->point.reason);
+		expect_stop(over ? OUTCOME_UNSUPPORTED : OUTCOME_WATCHDOG,
+			    over ? "received an INIT signal" : "watchdog: no progress");
+		assert_true(said("watchdog: no progress") == !over);
+		w->close = false;
+		vcpu->requests &= ~REQ_WATCH;
+	}
+}
+
 /** exit+=mtf: nothing of the guest's changes, and the next one comes after its next instruction. */
 static void monitor_trap_flag(void)
 {
@@ -165,6 +192,7 @@ const struct exit_test tests_rare[] = {
 	EXIT_TEST(start_up_ipi, "", EXIT_REASON_SIPI),
 	EXIT_TEST(triple_fault, "", EXIT_REASON_TRIPLE_FAULT),
 	EXIT_TEST(monitor_trap_flag, "exit+=mtf", EXIT_REASON_MONITOR_TRAP_FLAG),
+	EXIT_TEST(watchdog_behind_the_end, "watchdog=1 exit+=mtf", EXIT_REASON_INIT_SIGNAL),
 	EXIT_TEST(failed_entries, "", 33, 34),
 	EXIT_TEST(machine_check_at_entry, "", 41),
 	EXIT_TEST(vmfails, "", EXIT_REASON_PAUSE),

@@ -156,22 +156,20 @@ class Case:
     file: str
     raised: Places  # where
     absent: dict[str, Places]  # why not: where
-    simulated: dict[str, int]  # tests on a simulated processor: how many in which file
+    simulated: list[str]  # the files with tests on a simulated processor
 
 
-def simulated(rows: list[Reason]) -> dict[int, dict[str, int]]:
-    """The tests of handlers on a simulated processor: for each reason, how many in which file."""
+def simulated(rows: list[Reason]) -> dict[int, list[str]]:
+    """For each reason, the files with tests of its handler on a simulated processor."""
     numbers = {f"EXIT_REASON_{reason.name}": reason.nr for reason in rows}
-    found: dict[int, dict[str, int]] = {reason.nr: {} for reason in rows}
+    found: dict[int, list[str]] = {reason.nr: [] for reason in rows}
     for path in sorted((ROOT / "tests" / "host" / "exits").glob("*.c")):
-        for listed in re.findall(r"^\tEXIT_TEST\((.*?)\),$", path.read_text(),
-                                 re.MULTILINE | re.DOTALL):
-            listed = re.sub(r'"[^"]*"', "", listed)
-            for word in set(re.findall(r"\b(EXIT_REASON_\w+|\d+)\b", listed)):
-                files = found.get(int(word) if word.isdecimal() else numbers.get(word))
-                if files is not None:  # else it is none that the SDM defines
-                    name = str(path.relative_to(ROOT))
-                    files[name] = files.get(name, 0) + 1
+        listed = re.findall(r"^\tEXIT_TEST\((.*?)\),$", path.read_text(), re.MULTILINE | re.DOTALL)
+        words = re.sub(r'"[^"]*"', "", " ".join(listed))
+        for word in set(re.findall(r"\b(EXIT_REASON_\w+|\d+)\b", words)):
+            files = found.get(int(word) if word.isdecimal() else numbers.get(word))
+            if files is not None:  # else it is none that the SDM defines
+                files.append(str(path.relative_to(ROOT)))
     return found
 
 
@@ -232,8 +230,7 @@ def table(rows: list[Reason], cases: dict[int, Case]) -> list[str]:
 def zoo_lines(case: Case) -> list[str]:
     lines = [f"* seen: {where(case.raised)}"] if case.raised else []
     lines += [f"* not raised: {why} ({where(found)})" for why, found in case.absent.items()]
-    tests = ", ".join(f"{count} in [{Path(file).name}](../{file})"
-                      for file, count in case.simulated.items())
+    tests = ", ".join(f"[{Path(file).name}](../{file})" for file in case.simulated)
     if not tests:
         raise PageError(f"no test in tests/host/exits/ raises it: {case.file}: {case.text}")
     return lines + [f"* tests on a simulated processor ([testing.md](testing.md)): {tests}"]

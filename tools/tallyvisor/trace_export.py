@@ -95,7 +95,7 @@ def _counters(trace: Trace, pid: int) -> Iterator[dict]:
         buckets.setdefault(one.begin * 1000 // trace.tsc_hz, Counter())[one.name] += 1
 
     def sample(name: str, ms: int, value: int) -> dict:
-        return {"name": f"{name} per ms", "ph": "C", "pid": pid, "ts": ms * 1000.0,
+        return {"name": f"{name} per ms", "cat": "exits", "ph": "C", "pid": pid, "ts": ms * 1000.0,
                 "args": {"exits": value}}
 
     shown: dict[str, int] = {}

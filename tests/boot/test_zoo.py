@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from conftest import BUILD, ROOT
 
+from tallyvisor import exit_reasons
 from zoo import page, results
 
 ELF = BUILD / "payload" / "zoo.elf"
@@ -50,8 +51,8 @@ def test_every_reason_on_every_model(run, model):
     assert [one.mode for one in tables] == MODELS[model]
     for one in tables:
         assert one.failures == []
-        assert set(one.outcomes) == set(results.reasons())
-        assert one.sum[0] + one.sum[2] == len(results.reasons()) and one.sum[1] == 0
+        assert set(one.outcomes) == set(exit_reasons.names())
+        assert one.sum[0] + one.sum[2] == len(exit_reasons.names()) and one.sum[1] == 0
         assert one.departures == DEPARTURES[model]
         assert max(len(line) for line in one.lines.values()) <= 80
     if UPDATE:
@@ -77,7 +78,7 @@ def test_all_that_can_be_raised_is_raised_somewhere():
     assert list(whole) == list(MODELS)
     seen = {int(nr) for modes in whole.values() for outcomes in modes.values()
             for nr, outcome in outcomes.items() if outcome == results.PASS}
-    never = {name for nr, name in results.reasons().items() if nr not in seen}
+    never = {name for nr, name in exit_reasons.names().items() if nr not in seen}
     assert never == {
         "INIT_SIGNAL", "SIPI", "IO_SMI", "OTHER_SMI", "RSM", "ENTRY_FAIL_MACHINE_CHECK", "ENCLS",
         "PCONFIG", "UMWAIT", "TPAUSE", "LOADIWKEY", "ENCLV", "ENQCMD_PASID", "ENQCMDS_PASID",
@@ -94,7 +95,7 @@ def test_every_reason_has_a_case_with_a_comment():
     text = "\n".join(path.read_text() for path in (ROOT / "tests/payload/zoo").glob("*.c"))
     made = re.findall(r"\*/\n(?:void zoo_(\w+)\(void\)\n|"
                       r"(?:PLAIN_CASE|(?:NO|NEWER)_INSTRUCTION|BY_ITSELF)\((\w+),)", text)
-    assert sorted(filter(None, sum(made, ()))) == sorted(results.reasons().values())
+    assert sorted(filter(None, sum(made, ()))) == sorted(exit_reasons.names().values())
 
 
 TEXT = """\

@@ -6,6 +6,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from tallyvisor import exit_reasons
+
 from . import results
 
 PAGE = results.ROOT / "docs" / "testing.md"
@@ -37,7 +39,7 @@ def tables() -> str:
     whole = results.expected()
     lines = [_row(["nr", "reason", *(model.split("_", 1)[-1] for model in whole)]),
              _row(["---:", "---", *("---" for _ in whole)])]
-    names = results.reasons()
+    names = exit_reasons.names()
     for nr, name in names.items():
         lines.append(_row([str(nr), name, *(_cell(whole[model], str(nr)) for model in whole)]))
     lines += ["", _row(["nr", "reason", "where it is not raised, why"]), _row(["---:", "---", "---"])]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = ROOT / "tests" / "boot" / "zoo_expected.json"
-REASONS = ROOT / "include" / "exit_reasons.def"
 
 PASS, ABSENT = "PASS", "n/a"
 
@@ -59,12 +58,6 @@ def parse(serial: str) -> list[Table]:
             tables[-1].lines[nr] = line
             tables[-1].outcomes[nr] = PASS if word == PASS else f"{ABSENT} {text}"
     return tables
-
-
-def reasons() -> dict[int, str]:
-    """Number and name of every row of exit_reasons.def."""
-    return {int(nr): name for nr, name in
-            re.findall(r"^EXIT_REASON\((\d+), (\w+),", REASONS.read_text(), re.MULTILINE)}
 
 
 def expected() -> dict[str, dict[str, dict[str, str]]]:

@@ -15,11 +15,8 @@
 #define REDIR_LEVEL 0x8000u
 #define REDIR_MASKED 0x10000u
 
-#define PIC1 0x20
-#define PIC2 0xa0
 #define PIC_BASE 0x20 /* its first vector */
 #define PIC_LINE 5
-#define PIC_EOI 0x20
 
 #define REDIR_NMI 0x400u
 
@@ -176,21 +173,6 @@ static void end_at_pic(u8 vector)
 	extint_in_isr = apic_bit(LAPIC_ISR, vector);
 	line(PIC_LINE, false);
 	outb(PIC1, PIC_EOI);
-}
-
-static void pic_init(u8 base, u8 mask)
-{
-	static const u8 cascade[] = {4, 2};
-
-	for (unsigned i = 0; i < 2; i++) {
-		u16 port = i ? PIC2 : PIC1;
-
-		outb(port, 0x11);
-		outb(port + 1, (u8)(base + 8 * i));
-		outb(port + 1, cascade[i]);
-		outb(port + 1, 1);
-		outb(port + 1, i ? 0xff : mask);
-	}
 }
 
 /** Whether `vector` is on the list of what was taken, once. */

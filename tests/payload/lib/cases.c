@@ -9,8 +9,6 @@
 #define COM1_LSR (COM1 + 5)
 #define LSR_THRE 0x20
 #define DEBUG_EXIT 0xf4
-#define PIC1_DATA 0x21
-#define PIC2_DATA 0xa1
 
 #define VERDICT_MAX 100
 
@@ -128,8 +126,8 @@ void payload_exit(u32 verdict)
 
 void payload_start(void)
 {
-	outb(PIC1_DATA, 0xff);
-	outb(PIC2_DATA, 0xff);
+	outb(PIC1 + 1, 0xff);
+	outb(PIC2 + 1, 0xff);
 	trap_init();
 	payload_main();
 	print("verdict: %u of %u cases failed\n", failed_cases, nr_cases);

@@ -89,6 +89,15 @@ extern volatile u64 fault_resume;
 s64 try_rdmsr(u32 msr, u64 *value);
 s64 try_wrmsr(u32 msr, u64 value);
 
+/* pic.c: the 8259 pair. */
+#define PIC1 0x20
+#define PIC2 0xa0
+#define PIC_EOI 0x20 /* written to PIC1 */
+
+/** Vectors from `base` on; `mask` is the first 8259's, and all of the second one's inputs are
+ * masked. */
+void pic_init(u8 base, u8 mask);
+
 /* counters.c: VM exits, by CPUID leaf 0x4ffffffd (docs/cpuid-leaves.md). */
 
 /** Index of struct exit_counts for "this makes no exit". */

@@ -8,11 +8,8 @@
 
 #define ICR_SELF_NMI 0x44400u
 #define LVT_EXTINT 0x700u
-#define PIC1 0x20
-#define PIC2 0xa0
 #define PIC_BASE 0x60
 #define PIC_LINE 5
-#define PIC_EOI 0x20
 
 CODE(code_nop, "nop");
 CODE(code_int1, ".byte 0xf1");
@@ -158,21 +155,6 @@ static void take(struct trap_frame *f)
 static void line(bool level)
 {
 	outb(TESTDEV_IRQ_PORTS + PIC_LINE, level);
-}
-
-static void pic_init(u8 base, u8 mask)
-{
-	static const u8 cascade[] = {4, 2};
-
-	for (unsigned i = 0; i < 2; i++) {
-		u16 port = i ? PIC2 : PIC1;
-
-		outb(port, 0x11);
-		outb(port + 1, (u8)(base + 8 * i));
-		outb(port + 1, cascade[i]);
-		outb(port + 1, 1);
-		outb(port + 1, i ? 0xff : mask);
-	}
 }
 
 /** An interrupt of the 8259s, which is injected in every configuration, waits for STI. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The exit zoo's side of the hypervisor: what a guest orders by VMCALL where the boot line says
- * zoo=1 (include/zoo.h). A run without it pays nothing: with it, VM exits arrive at a stub of
- * their own (vmx_zoo_exit in entry.asm), which calls zoo_exited() instead of vmx_exited().
+ * zoo=1 (include/zoo.h). A run without it pays nothing: with it, VM exits have an entry point
+ * of their own (vmx_zoo_exit in entry.asm), which calls zoo_exited() instead of vmx_exited().
  */
 #ifndef TV_ZOO_CALLS_H
 #define TV_ZOO_CALLS_H
